@@ -1,0 +1,53 @@
+package models
+
+import (
+	"strings"
+	"unicode"
+)
+
+// General is the channel that always exists.
+const General = "general"
+
+// Every names all channels that the caller may read, in a subscription.
+const Every = "*"
+
+// Channel is a named room, with the counts that its messages keep as they are stored.
+type Channel struct {
+	Name          string `json:"name" gorm:"primaryKey"`
+	Description   string `json:"description"`
+	CreatedAt     Time   `json:"created_at" gorm:"autoCreateTime:false"`
+	MessageCount  int64  `json:"message_count"`
+	LastMessageAt *Time  `json:"last_message_at"`
+	LastID        *int64 `json:"last_id"`
+	ActiveSenders string `json:"active_senders" gorm:"-"`
+	Unread        *int64 `json:"unread,omitempty" gorm:"-"`
+}
+
+// ParseChannel normalises a channel name: lower case, spaces and underscores to hyphens, anything
+// else but a-z, 0-9 and hyphen dropped, hyphens collapsed and trimmed.
+func ParseChannel(name string) (string, error) {
+	if err := checkText("channel", name, 0, 4*MaxChannel); err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, r := range strings.ToLower(name) {
+		switch {
+		case unicode.IsControl(r):
+			return "", Errorf(Invalid, "channel must not contain control characters")
+		case r == '-' || r == '_' || unicode.IsSpace(r):
+			if s := b.String(); s != "" && s[len(s)-1] != '-' {
+				b.WriteByte('-')
+			}
+		case r >= 'a' && r <= 'z' || r >= '0' && r <= '9':
+			b.WriteRune(r)
+		}
+	}
+	s := strings.TrimSuffix(b.String(), "-")
+	if s == "" {
+		return "", Errorf(Invalid, "channel %q has no letter a-z or digit in it: choose another name", name)
+	}
+	if len(s) > MaxChannel {
+		return "", Errorf(Invalid, "channel name is longer than %d characters: choose a shorter one", MaxChannel)
+	}
+	return s, nil
+}

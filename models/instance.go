@@ -1,0 +1,69 @@
+package models
+
+import (
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Status says whether an instance can be reached now.
+type Status string
+
+// Online means a live connection, or seen in the last two minutes.
+const (
+	Online  Status = "online"
+	Offline Status = "offline"
+)
+
+// Instance is one participant: an agent's session, a bot, a person.
+type Instance struct {
+	ID           string  `json:"instance_id" gorm:"primaryKey"`
+	Description  string  `json:"description"`
+	Model        string  `json:"model"`
+	Kind         Kind    `json:"kind"`
+	Status       Status  `json:"status" gorm:"-"`
+	LastSeen     Time    `json:"last_seen"`
+	SessionToken *string `json:"session_token" gorm:"-"` // always null; predecessors' clients expect the field
+}
+
+// ParseInstance checks an instance id; field names it in the error. The id comes back trimmed.
+func ParseInstance(field, id string) (string, error) {
+	id = strings.TrimSpace(id)
+	if err := checkName(field, id); err != nil {
+		return "", err
+	}
+	switch FoldInstance(id) {
+	case "system", "user", "human", "server", "crosstalk":
+		return "", Errorf(Invalid, "%s %q is reserved: choose a name of your own, such as %q", field, id, id+"-1")
+	}
+	return id, nil
+}
+
+// FoldInstance returns the form in which two ids that look alike are equal.
+func FoldInstance(id string) string { return strings.ToLower(norm.NFKC.String(id)) }
+
+// Registration is what an instance says of itself.
+type Registration struct {
+	ID          string
+	Description string
+	Model       string
+	Kind        Kind
+}
+
+// ParseRegistration checks a registration.
+func ParseRegistration(r Registration) (Registration, error) {
+	var err error
+	if r.ID, err = ParseInstance("instance_id", r.ID); err != nil {
+		return Registration{}, err
+	}
+	if err := checkText("description", r.Description, 0, MaxDescription); err != nil {
+		return Registration{}, err
+	}
+	if err := checkText("model", r.Model, 0, MaxName); err != nil {
+		return Registration{}, err
+	}
+	if r.Kind == "" {
+		r.Kind = KindAgent
+	}
+	return r, nil
+}
