@@ -1,0 +1,61 @@
+package auth
+
+import (
+	"encoding/base64"
+	"net/http"
+	"strings"
+)
+
+// Request is what a door knows of a request before it serves it. A field that came several times
+// holds its values joined by ", ".
+type Request struct {
+	Path          string
+	Host          string
+	Origin        string
+	HasOrigin     bool // there was an Origin, be it empty
+	Authorization string
+	Protocols     string // Sec-WebSocket-Protocol
+	Forwarded     bool   // there was a Forwarded or X-Forwarded-* field
+}
+
+// FromHTTP reads a Request from the head of r.
+func FromHTTP(r *http.Request) Request {
+	origin, hasOrigin := r.Header["Origin"]
+	q := Request{
+		Path:          r.URL.Path,
+		Host:          r.Host,
+		Origin:        strings.Join(origin, ", "),
+		HasOrigin:     hasOrigin,
+		Authorization: strings.Join(r.Header["Authorization"], ", "),
+		Protocols:     strings.Join(r.Header["Sec-Websocket-Protocol"], ", "),
+	}
+	for name := range r.Header {
+		q.Forwarded = q.Forwarded || IsForwarded(name)
+	}
+	return q
+}
+
+// IsForwarded tells whether a header field of this name is one that proxies and tunnels add.
+func IsForwarded(name string) bool {
+	const prefix = "X-Forwarded-"
+	return strings.EqualFold(name, "Forwarded") ||
+		len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
+}
+
+// key returns the key that r shows, empty for none.
+func (r Request) key() string {
+	const bearer = "Bearer "
+	if a := r.Authorization; len(a) > len(bearer) && strings.EqualFold(a[:len(bearer)], bearer) {
+		return a[len(bearer):]
+	}
+	for offer := range strings.SplitSeq(r.Protocols, ",") {
+		// A browser cannot set Authorization on a WebSocket: it offers the key as a subprotocol.
+		if code, ok := strings.CutPrefix(strings.Trim(offer, " \t"), "bearer."); ok {
+			key, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(code, "="))
+			if err == nil {
+				return string(key)
+			}
+		}
+	}
+	return ""
+}
