@@ -19,7 +19,7 @@ type Channel struct {
 	MessageCount  int64  `json:"message_count"`
 	LastMessageAt *Time  `json:"last_message_at"`
 	LastID        *int64 `json:"last_id"`
-	ActiveSenders string `json:"active_senders" gorm:"-"`
+	ActiveSenders string `json:"active_senders"`
 	Unread        *int64 `json:"unread,omitempty" gorm:"-"`
 }
 

@@ -57,3 +57,6 @@ func ParseDataKey(key string) (string, error) {
 	}
 	return key, nil
 }
+
+// TableName keeps the noun singular: data has no plural.
+func (SharedData) TableName() string { return "shared_data" }

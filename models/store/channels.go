@@ -1,0 +1,67 @@
+package store
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+
+	"crosstalk/models"
+)
+
+// CreateChannel makes a channel if there is none of that name, and describes it if description is not empty.
+func (s *Store) CreateChannel(ctx context.Context, name, description string) error {
+	return s.transact(ctx, func(tx *gorm.DB) error {
+		return tx.Exec(`INSERT INTO channels (name, description, created_at) VALUES (?, ?, ?)
+			ON CONFLICT (name) DO UPDATE SET description = coalesce(nullif(excluded.description, ''), channels.description)`,
+			name, description, models.TimeOf(time.Now())).Error
+	})
+}
+
+// Channels lists channels, latest activity first.
+func (s *Store) Channels(ctx context.Context, limit int) ([]models.Channel, error) {
+	list := []models.Channel{}
+	err := s.reader(ctx).Order("last_id DESC, created_at DESC").Limit(limit).Find(&list).Error
+	return list, s.reading(err)
+}
+
+// FindChannels lists the channels whose name or description contains text.
+func (s *Store) FindChannels(ctx context.Context, text string, limit int) ([]models.Channel, error) {
+	list := []models.Channel{}
+	name := text
+	if n, err := models.ParseChannel(text); err == nil {
+		name = n
+	}
+	err := s.reader(ctx).Where(`name LIKE ? ESCAPE '\' OR description LIKE ? ESCAPE '\'`, contains(name), contains(text)).
+		Order("last_id DESC, created_at DESC").Limit(limit).Find(&list).Error
+	return list, s.reading(err)
+}
+
+// contains makes a pattern for LIKE in which nothing of text is special.
+func contains(text string) string {
+	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text) + "%"
+}
+
+// Unread adds to each channel how many messages came since the instance registered. An instance that
+// never did has nothing unread.
+func (s *Store) Unread(ctx context.Context, list []models.Channel, instance string) error {
+	var since int64
+	found := s.reader(ctx).Table("instances").Select("registered_id").Where("id = ?", instance).Scan(&since)
+	if found.Error != nil || found.RowsAffected == 0 {
+		return s.reading(found.Error)
+	}
+	// Sequence numbers have no holes but those that retention leaves at the beginning.
+	const query = `SELECT last_seq - coalesce((SELECT seq FROM messages WHERE channel = channels.name AND id <= ?
+		ORDER BY id DESC LIMIT 1), last_seq - message_count) FROM channels WHERE name = ?`
+	for i := range list {
+		var n int64
+		if last := list[i].LastID; last != nil && *last > since {
+			if err := s.db.Read.QueryRowContext(context.WithoutCancel(ctx), query, since, list[i].Name).Scan(&n); err != nil {
+				return s.reading(err)
+			}
+		}
+		list[i].Unread = &n
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm"
+
+	"crosstalk/models"
+)
+
+// Fresh is how long an instance counts as online after it was last seen, and how long a live
+// connection's hold on a name outlasts its last sign.
+const Fresh = 120 * time.Second
+
+// Register notes an instance. What it leaves out stays as it was.
+func (s *Store) Register(ctx context.Context, r models.Registration) error {
+	return s.transact(ctx, func(tx *gorm.DB) error {
+		return tx.Exec(`INSERT INTO instances (id, description, model, kind, registered_id, last_seen)
+			VALUES (?, ?, ?, ?, (SELECT last_id FROM bus), ?)
+			ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, last_seen = excluded.last_seen,
+				description = coalesce(nullif(excluded.description, ''), instances.description),
+				model = coalesce(nullif(excluded.model, ''), instances.model)`,
+			r.ID, r.Description, r.Model, r.Kind, models.TimeOf(time.Now())).Error
+	})
+}
+
+// Hold ties a registered instance to a live connection, unless another one holds it.
+func (s *Store) Hold(ctx context.Context, id, session string) (held bool, err error) {
+	now := models.TimeOf(time.Now())
+	err = s.transact(ctx, func(tx *gorm.DB) error {
+		done := tx.Exec(`UPDATE instances SET holder = ?, held_at = ? WHERE id = ? AND (holder IN ('', ?) OR held_at < ?)`,
+			session, now, id, session, now-models.Time(Fresh.Milliseconds()))
+		held = done.RowsAffected > 0
+		return done.Error
+	})
+	return held, err
+}
+
+// Sign is one instance's sign of life. Session is that of the live connection that holds it, if any.
+type Sign struct {
+	ID      string
+	Session string
+	At      models.Time
+	Gone    bool // the connection let go of the name
+}
+
+// Seen notes signs of life, and names let go of. Ids that never registered are passed over.
+func (s *Store) Seen(ctx context.Context, signs []Sign) error {
+	return s.transact(ctx, func(tx *gorm.DB) error {
+		for _, sign := range signs {
+			if err := tx.Exec("UPDATE instances SET last_seen = max(last_seen, ?) WHERE id = ?", sign.At, sign.ID).Error; err != nil {
+				return err
+			}
+			if sign.Session == "" {
+				continue
+			}
+			holder := sign.Session
+			if sign.Gone {
+				holder = ""
+			}
+			err := tx.Exec("UPDATE instances SET holder = ?, held_at = ? WHERE id = ? AND holder = ?", holder, sign.At, sign.ID, sign.Session).Error
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Instances lists instances, the last seen first. An empty status lists all.
+func (s *Store) Instances(ctx context.Context, status models.Status, limit int) ([]models.Instance, error) {
+	list := []models.Instance{}
+	since := models.TimeOf(time.Now().Add(-Fresh))
+	tx := s.reader(ctx).Order("last_seen DESC, id").Limit(limit)
+	switch status {
+	case models.Online:
+		tx = tx.Where("last_seen >= ?", since)
+	case models.Offline:
+		tx = tx.Where("last_seen < ?", since)
+	}
+	if err := tx.Find(&list).Error; err != nil {
+		return nil, s.reading(err)
+	}
+	for i := range list {
+		list[i].Status = models.Offline
+		if list[i].LastSeen >= since {
+			list[i].Status = models.Online
+		}
+	}
+	return list, nil
+}
+
+// OnlineIDs lists who is online, for presence.
+func (s *Store) OnlineIDs(ctx context.Context) ([]string, error) {
+	var ids []string
+	since := models.TimeOf(time.Now().Add(-Fresh))
+	err := s.reader(ctx).Table("instances").Where("last_seen >= ?", since).Order("id").Pluck("id", &ids).Error
+	return ids, s.reading(err)
+}

@@ -1,0 +1,3 @@
+// Package sqlite opens a SQLite database as the store wants it: in WAL mode with an fsync at every
+// commit, one connection that writes, a few that read, on a version of SQLite known to be sound.
+package sqlite

@@ -1,0 +1,58 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// migrate brings the tables up to the newest version this build knows. Each version is one file,
+// applied in one transaction, forwards only.
+func migrate(ctx context.Context, db *sql.DB) error {
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return err
+	}
+	var version int
+	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return fmt.Errorf("read the schema's version: %w", err)
+	}
+	if version > len(files) {
+		return fmt.Errorf("the database has schema version %d, this build knows %d: use a newer crosstalk", version, len(files))
+	}
+	for n, name := range files[version:] {
+		if err := apply(ctx, db, name, version+n+1); err != nil {
+			return fmt.Errorf("migrate to %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func apply(ctx context.Context, db *sql.DB, name string, version int) error {
+	if !strings.HasPrefix(name[strings.LastIndexByte(name, '/')+1:], fmt.Sprintf("%04d_", version)) {
+		return fmt.Errorf("it should be number %d", version)
+	}
+	text, err := migrations.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	if _, err := tx.ExecContext(ctx, string(text)); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, "PRAGMA user_version = "+strconv.Itoa(version)); err != nil {
+		return err
+	}
+	return tx.Commit()
+}

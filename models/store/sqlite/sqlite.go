@@ -1,0 +1,112 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	dialect "github.com/glebarez/sqlite"
+	"github.com/gofrs/flock"
+	"golang.org/x/mod/semver"
+	"gorm.io/gorm"
+)
+
+const (
+	driver = "sqlite"
+	// minVersion is the first SQLite whose WAL cannot be corrupted by a checkpoint that races with a reset.
+	minVersion = "v3.51.3"
+	// readers is small because this SQLite serialises its page caches: more gain nothing.
+	readers = 4
+)
+
+// DB is an open database: Write has one connection, whose transactions take the write lock at
+// their beginning; Read sees what is committed.
+type DB struct {
+	Write, Read *sql.DB
+}
+
+// Open opens or creates the database file and brings its tables up to date. Call it with the Lock held: switching to WAL does not
+// wait for other processes as everything else does.
+func Open(ctx context.Context, path string) (*DB, error) {
+	if f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600); err == nil {
+		_ = f.Close() // created with our mode; SQLite gives its -wal and -shm the same
+	}
+	write, err := sql.Open(driver, dsn(path, "immediate", "auto_vacuum(INCREMENTAL)",
+		"journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "cache_size(-16000)", "temp_store(MEMORY)"))
+	if err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	write.SetMaxOpenConns(1)
+	write.SetConnMaxLifetime(0)
+	read, err := sql.Open(driver, dsn(path, "deferred", "query_only(1)", "cache_size(-16000)", "temp_store(MEMORY)"))
+	if err != nil {
+		return nil, fmt.Errorf("open the database for reading: %w", err)
+	}
+	read.SetMaxOpenConns(readers)
+	read.SetMaxIdleConns(readers)
+	db := &DB{Write: write, Read: read}
+	if err = db.check(ctx); err == nil {
+		err = migrate(ctx, write)
+	}
+	if err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// MakeFolder makes the folder of the database, for its owner alone, if there is none.
+func MakeFolder(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("make the database's folder: %w", err)
+	}
+	return nil
+}
+
+// dsn names the file so that no character of its path is taken for a parameter. The driver ignores
+// _txlock when _time_format is given, so that one never is.
+func dsn(path, txlock string, pragmas ...string) string {
+	q := url.Values{"_txlock": {txlock}, "_pragma": append([]string{"busy_timeout(10000)"}, pragmas...)}
+	name := &url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()}
+	return name.String() + "?" + q.Encode()
+}
+
+func (db *DB) check(ctx context.Context) error {
+	var version, mode string
+	var sync int
+	if err := db.Write.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version); err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	if semver.Compare("v"+version, minVersion) < 0 {
+		return fmt.Errorf("SQLite %s can corrupt its log; this build needs %s or newer", version, strings.TrimPrefix(minVersion, "v"))
+	}
+	if err := db.Write.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
+		return fmt.Errorf("read the journal mode: %w", err)
+	}
+	if err := db.Write.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&sync); err != nil {
+		return fmt.Errorf("read the sync mode: %w", err)
+	}
+	if mode != "wal" || sync != 2 {
+		return fmt.Errorf("the database is in journal mode %s, synchronous %d, where wal and 2 are needed: is its file system writable and local?", mode, sync)
+	}
+	return nil
+}
+
+// Gorm wraps one of the two handles.
+func Gorm(db *sql.DB) gorm.Dialector { return &dialect.Dialector{Conn: db} }
+
+// Close closes both handles; the last process to close writes the WAL back.
+func (db *DB) Close() error {
+	err := db.Read.Close()
+	if werr := db.Write.Close(); werr != nil {
+		return werr
+	}
+	return err
+}
+
+// Lock is the lock that processes on one database share: for opening, migrating and tending it.
+func Lock(path string) *flock.Flock { return flock.New(path+".lock", flock.SetPermissions(0o600)) }

@@ -1,0 +1,195 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"crosstalk/models"
+	"crosstalk/models/store/sqlite"
+)
+
+// Options are the settings of a Store.
+type Options struct {
+	Path string        // of the SQLite file
+	Keep time.Duration // messages older than this are removed; 0 keeps all
+	Log  *slog.Logger
+}
+
+// Store is an open database. Its methods may be called from any goroutine.
+type Store struct {
+	// Set by Open, then constant.
+	opt   Options
+	busID string
+	db    *sqlite.DB
+	read  *gorm.DB // sees what is committed
+	write *gorm.DB // one connection, shared with the writer
+	lock  tendLock
+
+	queue     chan *pending
+	committed func([]models.Message)
+	failing   atomic.Bool  // the last write failed
+	seen      participants // owned by the writer
+
+	// Guarded by mu.
+	mu     sync.Mutex
+	closed bool
+
+	appends sync.WaitGroup // appends that have not been answered
+	stop    context.CancelFunc
+	running sync.WaitGroup // the writer and the tender
+}
+
+// tendLock elects, round by round, the process that tends a database shared by several.
+type tendLock interface {
+	TryLock() (bool, error)
+	Unlock() error
+}
+
+// openRetry is how long an opening process waits between looks at a lock that another one holds.
+const openRetry = 5 * time.Millisecond
+
+// Open opens or creates the database, brings its tables up to date and starts the writer.
+// Nothing is delivered before OnCommit; call it before the first Append.
+func Open(ctx context.Context, opt Options) (*Store, error) {
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Store{opt: opt, queue: make(chan *pending, maxQueue), committed: func([]models.Message) {}}
+	if err := s.open(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.read.Table("bus").Select("bus_id").Scan(&s.busID).Error; err != nil {
+		_ = s.db.Close()
+		return nil, fmt.Errorf("read the bus: %w", err)
+	}
+	run, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.running.Go(func() { s.writeLoop(run) })
+	s.running.Go(func() { s.tendLoop(run) })
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context) (err error) {
+	lock := sqlite.Lock(s.opt.Path)
+	if err := sqlite.MakeFolder(s.opt.Path); err != nil {
+		return err
+	}
+	if _, err := lock.TryLockContext(ctx, openRetry); err != nil {
+		return fmt.Errorf("lock the database: %w", err)
+	}
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
+	if s.db, err = sqlite.Open(ctx, s.opt.Path); err != nil {
+		return err
+	}
+	s.lock = lock
+	config := &gorm.Config{Logger: logger.Discard, SkipDefaultTransaction: true, DisableAutomaticPing: true}
+	if s.write, err = gorm.Open(sqlite.Gorm(s.db.Write), config); err == nil {
+		s.read, err = gorm.Open(sqlite.Gorm(s.db.Read), config)
+	}
+	if err != nil {
+		_ = s.db.Close()
+		return fmt.Errorf("open the database: %w", err)
+	}
+	return nil
+}
+
+// OnCommit has fn told of every batch this process committed, in commit order, before its senders
+// are answered. fn must not call the Store and must not keep the slice.
+func (s *Store) OnCommit(fn func([]models.Message)) { s.committed = fn }
+
+// BusID names this database; it changes when the database is replaced.
+func (s *Store) BusID() string { return s.busID }
+
+// Close answers all appends that were accepted, then closes the database.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.appends.Wait()
+	s.stop()
+	s.running.Wait()
+	return s.db.Close()
+}
+
+// Ready returns why messages cannot be stored now, or nil.
+func (s *Store) Ready(ctx context.Context) error {
+	if s.failing.Load() {
+		if err := s.probe(ctx); err != nil {
+			return models.Errorf(models.Unavailable, "writer: %v", err)
+		}
+	}
+	if _, err := s.Head(ctx); err != nil {
+		return models.Errorf(models.Unavailable, "database: %v", err)
+	}
+	return nil
+}
+
+// probe writes a row back unchanged: what it takes to store anything.
+func (s *Store) probe(ctx context.Context) error {
+	return s.transact(ctx, func(tx *gorm.DB) error {
+		return tx.Exec("UPDATE bus SET last_id = last_id").Error
+	})
+}
+
+// Head returns the id of the newest message.
+func (s *Store) Head(ctx context.Context) (int64, error) {
+	var head int64
+	err := s.db.Read.QueryRowContext(ctx, "SELECT last_id FROM bus").Scan(&head)
+	return head, s.reading(err)
+}
+
+// reading turns what the database says into an Error for the caller.
+func (s *Store) reading(err error) error {
+	if err == nil || told(err) {
+		return err
+	}
+	s.opt.Log.Error("database cannot be read", "error", err)
+	return &unavailable{cause: err, text: "the message store cannot be read now: try again"}
+}
+
+// writing does so for writes, and remembers how the last one went.
+func (s *Store) writing(err error) error {
+	if err == nil {
+		if s.failing.Swap(false) {
+			s.opt.Log.Info("database can be written again")
+		}
+		return nil
+	}
+	if told(err) {
+		return err
+	}
+	if !s.failing.Swap(true) {
+		s.opt.Log.Error("database cannot be written", "error", err)
+	}
+	return &unavailable{cause: err, text: "the message store cannot write now: nothing was stored, try again"}
+}
+
+// told says that err is fit for the caller as it is.
+func told(err error) bool {
+	_, ok := errors.AsType[*models.Error](err)
+	return ok || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// unavailable keeps the database's own words for the log and gives the caller ours.
+type unavailable struct {
+	cause error
+	text  string
+}
+
+func (u *unavailable) Error() string { return u.cause.Error() }
+func (u *unavailable) Unwrap() error { return &models.Error{Code: models.Unavailable, Message: u.text} }
+
+// transact runs fn in a transaction that holds the write lock.
+func (s *Store) transact(ctx context.Context, fn func(tx *gorm.DB) error) error {
+	// A statement interrupted half way leaves this driver's connection in doubt: let it end.
+	return s.writing(s.write.WithContext(context.WithoutCancel(ctx)).Transaction(fn, &sql.TxOptions{}))
+}

@@ -1,0 +1,146 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+
+	"crosstalk/models"
+)
+
+const (
+	tendEvery   = 500 * time.Millisecond
+	pruneEvery  = 10 * time.Minute
+	pruneBatch  = 500 // messages a transaction
+	pruneRounds = 200 // batches before the indexer has its turn again
+)
+
+// tendLoop keeps the index up to date and removes what is too old. Of the processes on one database
+// whichever holds the lock does it, round by round.
+func (s *Store) tendLoop(ctx context.Context) {
+	ticker := time.NewTicker(tendEvery)
+	defer ticker.Stop()
+	var pruned time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if mine, err := s.lock.TryLock(); err != nil || !mine {
+			continue
+		}
+		if err := s.indexAll(ctx); err != nil {
+			s.opt.Log.Error("search index is behind", "error", err)
+		}
+		if time.Since(pruned) > pruneEvery {
+			done, err := s.prune(ctx, time.Now())
+			if err != nil {
+				s.opt.Log.Error("retention stopped", "error", err)
+			}
+			if done || err != nil {
+				pruned = time.Now()
+			}
+		}
+		if err := s.lock.Unlock(); err != nil {
+			s.opt.Log.Error("lock cannot be let go", "error", err)
+		}
+	}
+}
+
+func (s *Store) indexAll(ctx context.Context) error {
+	for ctx.Err() == nil {
+		more, err := s.index(ctx)
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// prune removes messages and other rows that are too old, a small batch at a time so that senders
+// never wait long. done is false when it stopped to let others have a turn.
+func (s *Store) prune(ctx context.Context, now time.Time) (done bool, err error) {
+	if err := s.forget(ctx, models.TimeOf(now)); err != nil || s.opt.Keep <= 0 {
+		return true, err
+	}
+	before := models.TimeOf(now.Add(-s.opt.Keep))
+	for range pruneRounds {
+		n, err := s.pruneBatch(ctx, before)
+		if err != nil || n < pruneBatch {
+			return true, err
+		}
+		if ctx.Err() != nil {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// pruneBatch removes the oldest messages if they are from before a time. Times never go back along
+// the log, so looking at the oldest is enough. Only what is indexed goes: the index forgets it too.
+func (s *Store) pruneBatch(ctx context.Context, before models.Time) (n int, err error) {
+	return n, s.transact(ctx, func(tx *gorm.DB) error {
+		var old []models.Message
+		err := tx.Select("id", "channel", "created_at").Where("id <= (SELECT indexed_id FROM bus)").
+			Order("id").Limit(pruneBatch).Find(&old).Error
+		if young := slices.IndexFunc(old, func(m models.Message) bool { return m.CreatedAt >= before }); young >= 0 {
+			old = old[:young]
+		}
+		if n = len(old); err != nil || n == 0 {
+			return err
+		}
+		return remove(tx, old)
+	})
+}
+
+// remove takes messages out of the log, the index and the counts.
+func remove(tx *gorm.DB, old []models.Message) error {
+	type gone struct{ count, last int64 }
+	channels := map[string]gone{}
+	ids := make([]int64, len(old))
+	for i, m := range old {
+		ids[i] = m.ID
+		channels[m.Channel] = gone{channels[m.Channel].count + 1, m.ID}
+	}
+	if err := tx.Exec("DELETE FROM message_words WHERE rowid IN ?", ids).Error; err != nil {
+		return err
+	}
+	if err := tx.Exec("DELETE FROM messages WHERE id IN ?", ids).Error; err != nil {
+		return err
+	}
+	for ch, g := range channels {
+		err := tx.Exec("UPDATE channels SET message_count = message_count - ?, pruned_id = max(pruned_id, ?) WHERE name = ?", g.count, g.last, ch).Error
+		if err != nil {
+			return err
+		}
+	}
+	return tx.Exec("UPDATE bus SET pruned_id = max(pruned_id, ?)", ids[len(ids)-1]).Error
+}
+
+// forget drops idempotency keys that hold no more and senders that are active no more.
+func (s *Store) forget(ctx context.Context, now models.Time) error {
+	for _, stale := range []struct {
+		query  string
+		before models.Time
+	}{
+		{`DELETE FROM idempotency WHERE (principal, sender, key) IN
+			(SELECT principal, sender, key FROM idempotency WHERE created_at <= ? LIMIT ?)`, now - models.Time(Remembered.Milliseconds())},
+		{`DELETE FROM participants WHERE (channel, sender) IN
+			(SELECT channel, sender FROM participants WHERE last_at < ? LIMIT ?)`, now - models.Time(activeFor.Milliseconds())},
+	} {
+		for n := int64(pruneBatch); n == pruneBatch && ctx.Err() == nil; {
+			err := s.transact(ctx, func(tx *gorm.DB) error {
+				done := tx.Exec(stale.query, stale.before, pruneBatch)
+				n = done.RowsAffected
+				return done.Error
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

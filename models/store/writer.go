@@ -1,0 +1,116 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"crosstalk/models"
+)
+
+// The writer's bounds. A queue that is full makes senders wait; a batch that is full is committed.
+const (
+	maxQueue      = 4096
+	maxBatch      = 256
+	maxBatchBytes = 4 << 20
+)
+
+// Append is a checked draft with what only the hub knows of its sender.
+type Append struct {
+	models.Draft
+	Principal string
+	Verified  bool
+}
+
+// pending is an append on its way through the writer.
+type pending struct {
+	Append
+
+	// Set by the writer before done.
+	receipt models.Receipt
+	err     error
+
+	done chan struct{} // size 1
+}
+
+// Append stores a message and returns once it is on disk. After ctx has ended an append that waits
+// for its turn is given up; one whose turn has come is answered truthfully.
+func (s *Store) Append(ctx context.Context, a Append) (models.Receipt, error) {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return models.Receipt{}, models.Errorf(models.Unavailable, "the server is shutting down: try again in a moment")
+	}
+	s.appends.Add(1)
+	s.mu.Unlock()
+	defer s.appends.Done()
+
+	p := &pending{Append: a, done: make(chan struct{}, 1)}
+	select {
+	case s.queue <- p:
+	case <-ctx.Done():
+		return models.Receipt{}, ctx.Err()
+	}
+	<-p.done
+	return p.receipt, p.err
+}
+
+// writeLoop commits what waits, as much at a time as waits: under load, batches form by themselves.
+func (s *Store) writeLoop(ctx context.Context) {
+	batch := make([]*pending, 0, maxBatch)
+	for {
+		select {
+		case p := <-s.queue:
+			batch = s.gather(append(batch[:0], p))
+		case <-ctx.Done():
+			return
+		}
+		messages, err := s.commit(batch)
+		if err == nil && len(messages) > 0 {
+			s.committed(messages)
+		}
+		for i, p := range batch {
+			if err != nil {
+				p.receipt, p.err = models.Receipt{}, err
+			}
+			p.done <- struct{}{}
+			batch[i] = nil
+		}
+	}
+}
+
+func (s *Store) gather(batch []*pending) []*pending {
+	size := len(batch[0].Content)
+	for len(batch) < maxBatch && size < maxBatchBytes {
+		select {
+		case p := <-s.queue:
+			batch = append(batch, p)
+			size += len(p.Content)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// commit writes a batch in one transaction. An error is that of the whole batch; what is wrong with
+// one append stands in it.
+func (s *Store) commit(batch []*pending) ([]models.Message, error) {
+	ctx := context.Background()
+	tx, err := s.db.Write.BeginTx(ctx, &sql.TxOptions{})
+	if err != nil {
+		return nil, s.writing(err)
+	}
+	b := &appender{ctx: ctx, tx: tx, seen: &s.seen, now: models.TimeOf(time.Now())}
+	if err := b.write(batch); err != nil {
+		_ = tx.Rollback()
+		s.seen.forget()
+		return nil, s.writing(err)
+	}
+	if err := tx.Commit(); err != nil {
+		_ = tx.Rollback()
+		s.seen.forget()
+		return nil, s.writing(err)
+	}
+	return b.messages, s.writing(nil)
+}
