@@ -9,9 +9,12 @@ import (
 	"crosstalk/models"
 )
 
-// Fresh is how long an instance counts as online after it was last seen, and how long a live
-// connection's hold on a name outlasts its last sign.
-const Fresh = 120 * time.Second
+// Fresh is how long an instance counts as online after it was last seen, and NodeFresh how long a
+// process counts as alive: what it held is free then.
+const (
+	Fresh     = 120 * time.Second
+	NodeFresh = 20 * time.Second
+)
 
 // Register notes an instance. What it leaves out stays as it was.
 func (s *Store) Register(ctx context.Context, r models.Registration) error {
@@ -25,42 +28,52 @@ func (s *Store) Register(ctx context.Context, r models.Registration) error {
 	})
 }
 
-// Hold ties a registered instance to a live connection, unless another one holds it.
+// Hold ties a registered instance to a live connection of this process, unless another one holds it.
 func (s *Store) Hold(ctx context.Context, id, session string) (held bool, err error) {
 	now := models.TimeOf(time.Now())
 	err = s.transact(ctx, func(tx *gorm.DB) error {
-		done := tx.Exec(`UPDATE instances SET holder = ?, held_at = ? WHERE id = ? AND (holder IN ('', ?) OR held_at < ?)`,
-			session, now, id, session, now-models.Time(Fresh.Milliseconds()))
+		if err := s.alive(tx, now); err != nil {
+			return err
+		}
+		done := tx.Exec(`UPDATE instances SET holder = ?, holder_node = ? WHERE id = ? AND (holder IN ('', ?)
+			OR holder_node NOT IN (SELECT id FROM nodes WHERE seen_at >= ?))`,
+			session, s.node, id, session, now-models.Time(NodeFresh.Milliseconds()))
 		held = done.RowsAffected > 0
 		return done.Error
 	})
 	return held, err
 }
 
-// Sign is one instance's sign of life. Session is that of the live connection that holds it, if any.
-type Sign struct {
-	ID      string
-	Session string
-	At      models.Time
-	Gone    bool // the connection let go of the name
+// alive notes that this process lives.
+func (s *Store) alive(tx *gorm.DB, now models.Time) error {
+	return tx.Exec("INSERT INTO nodes (id, seen_at) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at", s.node, now).Error
 }
 
-// Seen notes signs of life, and names let go of. Ids that never registered are passed over.
-func (s *Store) Seen(ctx context.Context, signs []Sign) error {
+// Sign is one instance's sign of life.
+type Sign struct {
+	ID   string
+	At   models.Time
+	Gone string // the session that has let go of the name, if one has
+}
+
+// Seen notes signs of life and names let go of, and, if holding, that this process lives. Ids that
+// never registered are passed over.
+func (s *Store) Seen(ctx context.Context, signs []Sign, holding bool) error {
 	return s.transact(ctx, func(tx *gorm.DB) error {
+		now := models.TimeOf(time.Now())
+		if holding {
+			if err := s.alive(tx, now); err != nil {
+				return err
+			}
+		}
 		for _, sign := range signs {
 			if err := tx.Exec("UPDATE instances SET last_seen = max(last_seen, ?) WHERE id = ?", sign.At, sign.ID).Error; err != nil {
 				return err
 			}
-			if sign.Session == "" {
+			if sign.Gone == "" {
 				continue
 			}
-			holder := sign.Session
-			if sign.Gone {
-				holder = ""
-			}
-			err := tx.Exec("UPDATE instances SET holder = ?, held_at = ? WHERE id = ? AND holder = ?", holder, sign.At, sign.ID, sign.Session).Error
-			if err != nil {
+			if err := tx.Exec("UPDATE instances SET holder = '' WHERE id = ? AND holder = ?", sign.ID, sign.Gone).Error; err != nil {
 				return err
 			}
 		}

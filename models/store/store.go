@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ type Store struct {
 	// Set by Open, then constant.
 	opt   Options
 	busID string
+	node  string // this process
 	db    *sqlite.DB
 	read  *gorm.DB // sees what is committed
 	write *gorm.DB // one connection, shared with the writer
@@ -63,7 +65,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{opt: opt, queue: make(chan *pending, maxQueue), committed: func([]models.Message) {}}
+	s := &Store{opt: opt, queue: make(chan *pending, maxQueue), committed: func([]models.Message) {}, node: rand.Text()}
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}

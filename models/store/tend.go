@@ -120,7 +120,7 @@ func remove(tx *gorm.DB, old []models.Message) error {
 	return tx.Exec("UPDATE bus SET pruned_id = max(pruned_id, ?)", ids[len(ids)-1]).Error
 }
 
-// forget drops idempotency keys that hold no more and senders that are active no more.
+// forget drops idempotency keys that hold no more and senders and processes that are no more.
 func (s *Store) forget(ctx context.Context, now models.Time) error {
 	for _, stale := range []struct {
 		query  string
@@ -130,6 +130,7 @@ func (s *Store) forget(ctx context.Context, now models.Time) error {
 			(SELECT principal, sender, key FROM idempotency WHERE created_at <= ? LIMIT ?)`, now - models.Time(Remembered.Milliseconds())},
 		{`DELETE FROM participants WHERE (channel, sender) IN
 			(SELECT channel, sender FROM participants WHERE last_at < ? LIMIT ?)`, now - models.Time(activeFor.Milliseconds())},
+		{`DELETE FROM nodes WHERE id IN (SELECT id FROM nodes WHERE seen_at < ? LIMIT ?)`, now - models.Time(activeFor.Milliseconds())},
 	} {
 		for n := int64(pruneBatch); n == pruneBatch && ctx.Err() == nil; {
 			err := s.transact(ctx, func(tx *gorm.DB) error {

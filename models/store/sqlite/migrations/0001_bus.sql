@@ -68,9 +68,15 @@ CREATE TABLE instances (
   registered_id INTEGER NOT NULL, -- the head of the bus when it first registered
   last_seen     INTEGER NOT NULL,
   holder        TEXT    NOT NULL DEFAULT '', -- the live connection that speaks for it
-  held_at       INTEGER NOT NULL DEFAULT 0
+  holder_node   TEXT    NOT NULL DEFAULT ''  -- the process that has this connection
 ) WITHOUT ROWID;
 CREATE INDEX instances_by_time ON instances (last_seen);
+
+-- Processes that have live connections. What a process held is free once its row is old or gone.
+CREATE TABLE nodes (
+  id      TEXT    PRIMARY KEY,
+  seen_at INTEGER NOT NULL
+) WITHOUT ROWID;
 
 CREATE TABLE shared_data (
   key         TEXT    PRIMARY KEY,

@@ -1,0 +1,235 @@
+package hub
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"crosstalk/models"
+	"crosstalk/models/store"
+)
+
+const (
+	ringsBytes = 64 << 20        // bounds all rings together: beyond, the least recently used are emptied
+	feedPage   = 500             // messages a read when other processes wrote
+	lookEvery  = time.Second     // at the log, whether the bell rang or not
+	staleFeed  = 5 * time.Second // without a look, the hub is not ready
+)
+
+// feed is this process's position in the log. What the writer commits right behind it goes to the
+// rooms at once. If somebody else wrote in between, the log is read from the position on.
+type feed struct {
+	// Set by newFeed, then constant.
+	store  *store.Store
+	bell   Bell
+	log    *slog.Logger
+	behind chan struct{} // size 1
+
+	position atomic.Int64 // all up to here is in the rings; advanced after they have it
+	looked   atomic.Int64 // when the log was last looked at, Unix ms
+
+	// Guarded by mu. A room's own lock comes after it.
+	mu    sync.Mutex
+	rooms map[string]*room
+	bytes int
+	cold  *room // ends of the list by last push
+	hot   *room
+}
+
+func newFeed(st *store.Store, o Options, head int64) *feed {
+	f := &feed{store: st, bell: o.Bell, log: o.Log, behind: make(chan struct{}, 1), rooms: map[string]*room{}}
+	f.position.Store(head)
+	f.looked.Store(time.Now().UnixMilli())
+	return f
+}
+
+// committed is the store's report of a batch. It runs between the commit and its acknowledgement.
+func (f *feed) committed(batch []models.Message) {
+	f.mu.Lock()
+	next := batch[0].ID <= f.position.Load()+1
+	var touched []*room
+	if next {
+		touched = f.add(batch)
+	}
+	f.mu.Unlock()
+	for _, r := range touched {
+		r.wake()
+	}
+	if !next {
+		f.look()
+	}
+	if f.bell != nil {
+		f.bell.Ring()
+	}
+}
+
+// look has run read the log.
+func (f *feed) look() {
+	select {
+	case f.behind <- struct{}{}:
+	default:
+	}
+}
+
+// add passes messages to their rooms, those that are new, and returns the rooms to wake.
+func (f *feed) add(batch []models.Message) (touched []*room) {
+	position := f.position.Load()
+	every := f.rooms[models.Every]
+	for i := range batch {
+		if batch[i].ID <= position {
+			continue
+		}
+		position = batch[i].ID
+		room := f.rooms[batch[i].Channel]
+		if room == nil && every == nil {
+			continue
+		}
+		e := newEntry(batch[i])
+		if room != nil {
+			touched = f.push(room, e, touched)
+		}
+		if every != nil {
+			touched = f.push(every, e, touched)
+		}
+	}
+	f.position.Store(position)
+	for _, r := range touched {
+		r.touched = false
+	}
+	for f.bytes > ringsBytes && f.cold != f.hot {
+		f.bytes -= f.cold.clear()
+		f.unlink(f.cold)
+	}
+	return touched
+}
+
+func (f *feed) push(r *room, e *Entry, touched []*room) []*room {
+	f.bytes += r.push(e)
+	if f.hot != r {
+		f.unlink(r)
+		f.link(r)
+	}
+	if !r.touched {
+		r.touched = true
+		touched = append(touched, r)
+	}
+	return touched
+}
+
+// link makes r the room last pushed to.
+func (f *feed) link(r *room) {
+	r.cool, r.warm = f.hot, nil
+	if f.hot != nil {
+		f.hot.warm = r
+	} else {
+		f.cold = r
+	}
+	f.hot = r
+}
+
+// unlink takes r out of the list, if it is there.
+func (f *feed) unlink(r *room) {
+	if r.cool != nil {
+		r.cool.warm = r.warm
+	} else if f.cold == r {
+		f.cold = r.warm
+	}
+	if r.warm != nil {
+		r.warm.cool = r.cool
+	} else if f.hot == r {
+		f.hot = r.cool
+	}
+	r.cool, r.warm = nil, nil
+}
+
+// join seats a subscriber in a room, which is made for the first.
+func (f *feed) join(ch string, s *Subscriber) *seat {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := f.rooms[ch]
+	if r == nil {
+		r = &room{channel: ch, floor: f.position.Load()}
+		f.rooms[ch] = r
+	}
+	return r.sit(s)
+}
+
+// leave gives a seat up; a room ends with its last.
+func (f *feed) leave(p *seat) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p.leave() == 0 {
+		f.bytes -= p.room.clear()
+		f.unlink(p.room)
+		delete(f.rooms, p.room.channel)
+	}
+}
+
+// run reads what other processes wrote, when told and every second.
+func (f *feed) run(ctx context.Context) error {
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	var rung <-chan struct{}
+	if f.bell != nil {
+		rung = f.bell.Rung()
+	}
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-f.behind:
+		case <-rung:
+		case <-ticker.C:
+		}
+		err := f.catchUp(ctx)
+		switch {
+		case err == nil:
+			f.looked.Store(time.Now().UnixMilli())
+		case !failing:
+			f.log.Error("log cannot be read", "error", err)
+		}
+		failing = err != nil
+	}
+}
+
+// catchUp passes on all that the log has beyond the position.
+func (f *feed) catchUp(ctx context.Context) error {
+	head, err := f.store.Head(ctx)
+	if err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		position := f.position.Load()
+		if position >= head || f.skip(head) {
+			return nil
+		}
+		batch, err := f.store.After(ctx, models.Every, position, head, feedPage)
+		if err != nil {
+			return err
+		}
+		f.mu.Lock()
+		touched := f.add(batch)
+		if len(batch) < feedPage { // what is missing up to head, retention took
+			f.position.Store(max(head, f.position.Load()))
+		}
+		f.mu.Unlock()
+		for _, r := range touched {
+			r.wake()
+		}
+	}
+	return nil
+}
+
+// skip moves the position to head if nobody subscribes.
+func (f *feed) skip(head int64) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.rooms) > 0 {
+		return false
+	}
+	f.position.Store(max(head, f.position.Load()))
+	return true
+}

@@ -1,0 +1,95 @@
+package hub
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"crosstalk/models"
+	"crosstalk/models/store"
+)
+
+// Bell tells other processes on the same store that the log moved, and hears them. It may ring too
+// often and, now and then, not at all: the log is the truth, and the hub looks at it every second.
+type Bell interface {
+	Ring()                 // never blocks
+	Rung() <-chan struct{} // of size 1
+}
+
+// Options are the settings of a Hub.
+type Options struct {
+	Bell Bell // nil: no other process writes to the store
+	Log  *slog.Logger
+}
+
+// Hub is one process's room of the bus.
+type Hub struct {
+	// Set by New, then constant.
+	store    *store.Store
+	log      *slog.Logger
+	feed     *feed
+	presence *presence
+	draining chan struct{}
+
+	drain sync.Once
+}
+
+// New makes the hub of a store. Messages are delivered while Run runs.
+func New(st *store.Store, o Options) (*Hub, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	head, err := st.Head(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	h := &Hub{
+		store: st, log: o.Log, feed: newFeed(st, o, head), presence: newPresence(st, o.Log),
+		draining: make(chan struct{}),
+	}
+	st.OnCommit(h.feed.committed)
+	return h, nil
+}
+
+// Run owns the hub's goroutines. It returns once ctx has ended and they have.
+func (h *Hub) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return h.feed.run(ctx) })
+	g.Go(func() error { return h.presence.run(ctx) })
+	return g.Wait()
+}
+
+// Drain answers all who wait: what they wait for will not come from this process.
+func (h *Hub) Drain() { h.drain.Do(func() { close(h.draining) }) }
+
+// BusID names the database; it changes when the database is replaced.
+func (h *Hub) BusID() string { return h.store.BusID() }
+
+// Head returns the id of the newest message.
+func (h *Hub) Head(ctx context.Context) (int64, error) { return h.store.Head(ctx) }
+
+// Ready returns which part is not ready to store and deliver messages, or nil.
+func (h *Hub) Ready(ctx context.Context) error {
+	select {
+	case <-h.draining:
+		return models.Errorf(models.Unavailable, "server: shutting down")
+	default:
+	}
+	if err := h.store.Ready(ctx); err != nil {
+		return err
+	}
+	if last := h.feed.looked.Load(); time.Since(time.UnixMilli(last)) > staleFeed {
+		return models.Errorf(models.Unavailable, "feed: the log was last looked at %s", models.Time(last))
+	}
+	return nil
+}
+
+// Publish stores a checked draft and returns once it is on disk. Its delivery to those that
+// subscribe does not hold it up.
+func (h *Hub) Publish(ctx context.Context, who models.Principal, d models.Draft) (models.Receipt, error) {
+	verified := h.presence.speaks(who, d.Sender)
+	return h.store.Append(ctx, store.Append{Draft: d, Principal: who.Name, Verified: verified})
+}

@@ -1,0 +1,281 @@
+package hub
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"crosstalk/models"
+	"crosstalk/models/store"
+)
+
+const (
+	flushEvery   = 5 * time.Second        // signs of life to the store
+	holdEvery    = 30 * time.Second       // held names count as seen, well within store.Fresh
+	settle       = 100 * time.Millisecond // between looks when much happens
+	maxUnwritten = 10_000                 // signs in memory; more wait for the next call
+)
+
+// presence knows who is there: signs of life in memory, flushed in batches, and the names that live
+// connections of this process hold.
+type presence struct {
+	// Set by newPresence, then constant.
+	store *store.Store
+	log   *slog.Logger
+	kick  chan struct{} // size 1
+
+	// Guarded by mu.
+	mu       sync.Mutex
+	signs    map[string]store.Sign // not written yet
+	held     map[string]string     // instance -> session
+	gone     bool                  // a sign says that a name is free: other processes wait for that
+	watchers map[*watcher]bool
+
+	// Owned by run.
+	online map[string]bool
+	kept   time.Time // when held names were last noted
+}
+
+// watcher is told of changes, beginning with all who are online.
+type watcher struct {
+	fn   func(instance string, s models.Status)
+	told bool // owned by run
+}
+
+func newPresence(st *store.Store, log *slog.Logger) *presence {
+	return &presence{
+		store: st, log: log, kick: make(chan struct{}, 1), signs: map[string]store.Sign{},
+		held: map[string]string{}, watchers: map[*watcher]bool{}, online: map[string]bool{},
+	}
+}
+
+// Register notes an instance. What it leaves out stays as it was.
+func (h *Hub) Register(ctx context.Context, who models.Principal, r models.Registration) error {
+	if err := h.store.Register(ctx, r); err != nil {
+		return err
+	}
+	h.presence.changed()
+	return nil
+}
+
+// Instances lists instances, the last seen first. An empty status lists all.
+func (h *Hub) Instances(ctx context.Context, who models.Principal, status models.Status, limit int) ([]models.Instance, error) {
+	h.presence.flush(ctx) // what cannot be written now is tried again later: the list is then that much older
+	return h.store.Instances(ctx, status, limit)
+}
+
+// Seen notes that an instance just called.
+func (h *Hub) Seen(who models.Principal, instance string) {
+	if instance != "" {
+		h.presence.seen(instance)
+	}
+}
+
+// Hold registers an instance and ties it to the live connection who.Session until Release: it is
+// online while held, and what it says over that connection is verified. held is false when another
+// live connection holds the name; the caller may go on without.
+func (h *Hub) Hold(ctx context.Context, who models.Principal, instance string) (held bool, err error) {
+	if err := h.store.Register(ctx, models.Registration{ID: instance, Kind: models.KindAgent}); err != nil {
+		return false, err
+	}
+	h.presence.letGo(ctx, instance)
+	held, err = h.store.Hold(ctx, instance, who.Session)
+	if held {
+		h.presence.hold(instance, who.Session)
+	}
+	h.presence.changed()
+	return held, err
+}
+
+// Release lets go of a name. The instance stays online until it has not been seen for a while.
+func (h *Hub) Release(who models.Principal, instance string) {
+	h.presence.release(instance, who.Session)
+}
+
+// Watch calls fn for everyone who is online and then on every change of presence, from one
+// goroutine; fn must not block. stop ends it.
+func (h *Hub) Watch(fn func(instance string, s models.Status)) (stop func()) {
+	w := &watcher{fn: fn}
+	p := h.presence
+	p.mu.Lock()
+	p.watchers[w] = true
+	p.mu.Unlock()
+	p.changed()
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.watchers, w)
+	}
+}
+
+func (p *presence) seen(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	sign, known := p.signs[id]
+	if known || len(p.signs) < maxUnwritten {
+		sign.ID, sign.At = id, models.TimeOf(time.Now())
+		p.signs[id] = sign
+	}
+}
+
+// speaks notes a sign of life and says whether who holds the name.
+func (p *presence) speaks(who models.Principal, id string) bool {
+	p.seen(id)
+	if who.Session == "" {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.held[id] == who.Session
+}
+
+func (p *presence) hold(id, session string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held[id] = session
+}
+
+func (p *presence) release(id, session string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.held[id] != session {
+		return
+	}
+	delete(p.held, id)
+	p.signs[id] = store.Sign{ID: id, At: models.TimeOf(time.Now()), Gone: session}
+	p.gone = true
+	p.changed()
+}
+
+// letGo writes at once that a name is free, if that waits to be written.
+func (p *presence) letGo(ctx context.Context, id string) {
+	p.mu.Lock()
+	gone := p.signs[id].Gone != ""
+	p.mu.Unlock()
+	if gone {
+		p.flush(ctx)
+	}
+}
+
+// changed has run look at once.
+func (p *presence) changed() {
+	select {
+	case p.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (p *presence) run(ctx context.Context) error {
+	ticker := time.NewTicker(flushEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			p.flush(context.WithoutCancel(ctx)) // names held here are let go of for the next process
+			return nil
+		case <-p.kick:
+			if p.hasGone() {
+				p.flush(ctx)
+			}
+			p.announce(ctx)
+			p.pause(ctx)
+		case <-ticker.C:
+			p.keep()
+			p.flush(ctx)
+			p.announce(ctx)
+		}
+	}
+}
+
+func (p *presence) hasGone() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.gone
+}
+
+// pause lets changes that come together be announced together.
+func (p *presence) pause(ctx context.Context) {
+	timer := time.NewTimer(settle)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// keep notes the held names as seen.
+func (p *presence) keep() {
+	now := time.Now()
+	if now.Sub(p.kept) < holdEvery {
+		return
+	}
+	p.kept = now
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id := range p.held {
+		p.signs[id] = store.Sign{ID: id, At: models.TimeOf(now)}
+	}
+}
+
+// flush writes the signs of life. Those that cannot be written are kept.
+func (p *presence) flush(ctx context.Context) {
+	p.mu.Lock()
+	signs := slices.Collect(maps.Values(p.signs))
+	clear(p.signs)
+	p.gone = false
+	holding := len(p.held) > 0
+	p.mu.Unlock()
+	if len(signs) == 0 && !holding {
+		return
+	}
+	if err := p.store.Seen(ctx, signs, holding); err != nil {
+		p.log.Debug("presence is not written", "error", err)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, sign := range signs {
+			if _, newer := p.signs[sign.ID]; !newer {
+				p.signs[sign.ID] = sign
+			}
+		}
+	}
+}
+
+// announce tells the watchers what changed, and new ones who is online.
+func (p *presence) announce(ctx context.Context) {
+	p.mu.Lock()
+	watchers := slices.Collect(maps.Keys(p.watchers))
+	held := maps.Clone(p.held)
+	p.mu.Unlock()
+	if len(watchers) == 0 {
+		p.online = map[string]bool{}
+		return
+	}
+	ids, err := p.store.OnlineIDs(ctx)
+	if err != nil {
+		return // said where it was found; the next look tells what changed
+	}
+	now := map[string]bool{}
+	for _, id := range ids {
+		now[id] = true
+	}
+	for id := range held {
+		now[id] = true
+	}
+	for _, w := range watchers {
+		for id := range now {
+			if !w.told || !p.online[id] {
+				w.fn(id, models.Online)
+			}
+		}
+		for id := range p.online {
+			if w.told && !now[id] {
+				w.fn(id, models.Offline)
+			}
+		}
+		w.told = true
+	}
+	p.online = now
+}
