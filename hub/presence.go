@@ -27,6 +27,8 @@ type presence struct {
 	log   *slog.Logger
 	kick  chan struct{} // size 1
 
+	writing sync.Mutex // held while signs are on their way to the store; mu comes after it
+
 	// Guarded by mu.
 	mu       sync.Mutex
 	signs    map[string]store.Sign // not written yet
@@ -150,11 +152,13 @@ func (p *presence) release(id, session string) {
 	p.changed()
 }
 
-// letGo writes at once that a name is free, if that waits to be written.
+// letGo writes at once that a name is free, if that is not written yet.
 func (p *presence) letGo(ctx context.Context, id string) {
+	p.writing.Lock()
 	p.mu.Lock()
 	gone := p.signs[id].Gone != ""
 	p.mu.Unlock()
+	p.writing.Unlock()
 	if gone {
 		p.flush(ctx)
 	}
@@ -222,6 +226,8 @@ func (p *presence) keep() {
 
 // flush writes the signs of life. Those that cannot be written are kept.
 func (p *presence) flush(ctx context.Context) {
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	p.mu.Lock()
 	signs := slices.Collect(maps.Values(p.signs))
 	clear(p.signs)

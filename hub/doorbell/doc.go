@@ -1,0 +1,4 @@
+// Package doorbell tells the processes on one store that the log moved, and nothing more: the log is
+// the truth, and a hub looks at it now and then even if no bell rings. A ring may be heard by the
+// ringer too, and many rings as one.
+package doorbell
