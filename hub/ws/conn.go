@@ -1,0 +1,301 @@
+package ws
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unicode/utf8"
+
+	"github.com/coder/websocket"
+
+	"crosstalk/models"
+)
+
+const (
+	maxAnswers = 256 << 10       // bytes of answers that may wait before commands do
+	linger     = 5 * time.Second // for the peer to answer a close frame
+)
+
+// conn is one WebSocket. Its reader goroutine reads frames and does what they ask. What is to be written waits in out
+// and in the streams until the conn's turn in the run queue; only the goroutine whose turn it is writes to the socket.
+type conn struct {
+	// Set before any other goroutine knows of the conn, then constant.
+	srv      *Server
+	who      models.Principal
+	instance string // the name given at connect; empty for none
+	held     bool   // the hub holds it for us
+	unwatch  func() // ends the watch of presence; nil for none
+	ws       *websocket.Conn
+	nc       net.Conn
+	socket   net.Conn        // nc without its wrappers
+	raw      syscall.RawConn // of socket; nil: it can only be written to by waiting
+
+	// Owned by the goroutine of the HTTP request, then by the reader.
+	ahead   []byte // what net/http had read of the client's frames
+	readErr error  // of the socket
+
+	heard atomic.Bool // since the last beat
+	busy  atomic.Bool // with a command, so not hearing anything
+	turn  atomic.Int32
+
+	// Guarded by the run queue's lock.
+	behindMe *conn
+
+	// Guarded by the Server's lock.
+	slot, index int
+
+	mu sync.Mutex
+	// Guarded by mu, which is held for no longer than memory takes.
+	room    sync.Cond   // broadcast when out was taken, bye was written, or dead
+	out     []byte      // frames to be written before anything else
+	streams []*stream   // changed only by the owner of ahead
+	first   int         // the stream that is served first next time
+	news    *presence   // what changed and was not written; nil: nobody asked
+	tell    bool        // a position is due
+	told    int64       // the greatest id that the client knows
+	bye     []byte      // close frame; once set nothing else is queued
+	limit   *time.Timer // kills when the peer does not take or answer bye
+	over    bool        // bye is being written: nothing may follow it
+	written bool        // bye
+	dead    bool
+}
+
+func (s *Server) newConn(who models.Principal) *conn {
+	c := &conn{srv: s, who: who}
+	c.room.L = &c.mu
+	c.heard.Store(true)
+	c.turn.Store(running) // until start
+	return c
+}
+
+// start begins the conversation; the caller's part in the Server's work goes over to the reader.
+func (c *conn) start() {
+	if !c.srv.add(c) {
+		c.close(closeRestart, "restarting; retry in 1000 ms")
+	}
+	go c.read()
+	c.requeue()
+}
+
+func (c *conn) read() {
+	defer c.srv.work.Done()
+	defer c.srv.remove(c)
+	for {
+		typ, r, err := c.ws.Reader(context.Background())
+		if err == nil {
+			c.busy.Store(true)
+			err = c.take(typ, r)
+			c.heard.Store(true)
+			c.busy.Store(false)
+		}
+		if err != nil {
+			c.end(err)
+			return
+		}
+	}
+}
+
+// take reads a message and does what it says.
+func (c *conn) take(typ websocket.MessageType, r io.Reader) error {
+	t := c.srv.texts.Get().(*bytes.Buffer)
+	defer func() {
+		if t.Cap() <= 64<<10 {
+			t.Reset()
+			c.srv.texts.Put(t)
+		}
+	}()
+	if _, err := t.ReadFrom(r); err != nil {
+		return err
+	}
+	if c.closing() {
+		return nil
+	}
+	if typ != websocket.MessageText || !utf8.Valid(t.Bytes()) {
+		c.close(closeInvalid, "send text frames of valid UTF-8, one JSON object each")
+		return nil
+	}
+	c.obey(t.Bytes())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.out) > maxAnswers && !c.dead {
+		c.room.Wait()
+	}
+	return nil
+}
+
+// send queues an answer.
+func (c *conn) send(payload []byte) {
+	c.mu.Lock()
+	if c.bye == nil && !c.dead {
+		c.out = appendText(c.out, payload)
+	}
+	c.mu.Unlock()
+	c.wake()
+}
+
+func (c *conn) closing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.bye != nil
+}
+
+// close says goodbye, unless somebody has. The reader then waits for the peer to leave, for at most linger.
+func (c *conn) close(code int, reason string) {
+	c.mu.Lock()
+	c.leave(appendClose(nil, code, reason))
+	c.mu.Unlock()
+	c.wake()
+}
+
+// leave queues a close frame. The caller holds mu.
+func (c *conn) leave(bye []byte) {
+	if c.bye != nil || c.dead {
+		return
+	}
+	c.bye = bye
+	c.limit = time.AfterFunc(linger, c.kill)
+}
+
+// end brings the connection to its end after the reader read err.
+func (c *conn) end(err error) {
+	violation := c.readErr == nil && websocket.CloseStatus(err) == -1
+	c.mu.Lock()
+	if violation && !c.dead {
+		c.leave(appendClose(nil, closeProtocol, "not a frame of RFC 6455"))
+	}
+	c.mu.Unlock()
+	c.wake()
+	if c.parting() && violation {
+		// The peer is to read the close frame before it learns that nobody reads the rest of what it sends.
+		if half, ok := c.socket.(interface{ CloseWrite() error }); ok {
+			_ = half.CloseWrite()
+		}
+		_, _ = io.Copy(io.Discard, (*link)(c))
+	}
+	c.kill()
+	c.mu.Lock()
+	if c.limit != nil {
+		c.limit.Stop()
+	}
+	c.mu.Unlock()
+	_ = c.ws.CloseNow() // frees what the library holds; the socket is closed
+	c.release()
+	c.srv.log.Debug("websocket closed", "instance_id", c.instance, "reason", err)
+}
+
+// parting waits until the close frame, if there is one, has been written, or cannot be any more.
+func (c *conn) parting() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.bye != nil && !c.written && !c.dead {
+		c.room.Wait()
+	}
+	return c.written && !c.dead
+}
+
+// kill closes the socket at once. Whoever waits on the conn finds it dead.
+func (c *conn) kill() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dead {
+		return
+	}
+	c.dead = true
+	c.out, c.news = nil, nil
+	c.room.Broadcast()
+	_ = c.nc.Close()
+}
+
+// release gives back, once, what the conn has of the hub.
+func (c *conn) release() {
+	if c.unwatch != nil {
+		c.unwatch()
+	}
+	c.mu.Lock()
+	streams := c.streams
+	c.streams = nil
+	for _, st := range streams {
+		st.gone = true
+	}
+	c.mu.Unlock()
+	for _, st := range streams {
+		st.sub.Close()
+	}
+	if c.held {
+		c.srv.hub.Release(c.who, c.instance)
+	}
+}
+
+// beat pings the client, and ends the connection when nothing came since the beat before.
+func (c *conn) beat() {
+	if !c.busy.Load() && !c.heard.Swap(false) {
+		c.kill()
+		return
+	}
+	c.mu.Lock()
+	if c.bye == nil && !c.dead && len(c.out) <= maxAnswers {
+		c.out = appendHeader(c.out, opPing, 0)
+	}
+	c.tell = true
+	c.mu.Unlock()
+	c.wake()
+}
+
+// link is the face of a conn that the WebSocket library sees. The library reads through it, but writes no data frames,
+// only pongs and close frames, each with one Write; they are queued like all else.
+type link conn
+
+func (l *link) Read(p []byte) (int, error) {
+	if len(l.ahead) > 0 {
+		n := copy(p, l.ahead)
+		if l.ahead = l.ahead[n:]; len(l.ahead) == 0 {
+			l.ahead = nil
+		}
+		return n, nil
+	}
+	n, err := l.nc.Read(p)
+	if n > 0 {
+		l.heard.Store(true)
+	}
+	if err != nil {
+		l.readErr = err
+	}
+	return n, err
+}
+
+func (l *link) Write(p []byte) (int, error) {
+	c := (*conn)(l)
+	c.mu.Lock()
+	switch {
+	case c.dead:
+		c.mu.Unlock()
+		return 0, net.ErrClosed
+	case p[0]&opcode == opClose:
+		c.leave(bytes.Clone(p))
+	case c.bye == nil && len(c.out) <= maxAnswers: // of pongs only the latest must be sent
+		c.out = append(c.out, p...)
+	}
+	c.mu.Unlock()
+	c.wake()
+	return len(p), nil
+}
+
+// Close leaves the socket open when there is a close frame: the library closes as soon as it has handed it to Write,
+// when it is yet to be written.
+func (l *link) Close() error {
+	if c := (*conn)(l); !c.closing() {
+		c.kill()
+	}
+	return nil
+}
+
+func (l *link) LocalAddr() net.Addr                { return l.nc.LocalAddr() }
+func (l *link) RemoteAddr() net.Addr               { return l.nc.RemoteAddr() }
+func (l *link) SetDeadline(t time.Time) error      { return l.nc.SetDeadline(t) }
+func (l *link) SetReadDeadline(t time.Time) error  { return l.nc.SetReadDeadline(t) }
+func (l *link) SetWriteDeadline(t time.Time) error { return l.nc.SetWriteDeadline(t) }

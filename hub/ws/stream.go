@@ -1,0 +1,182 @@
+package ws
+
+import (
+	"context"
+	"slices"
+
+	"crosstalk/hub"
+	"crosstalk/models"
+)
+
+const maxChannels = 1000 // that one connection is subscribed to
+
+// stream is one subscription of a conn: all channels that were named at connect, or the one of a command.
+type stream struct {
+	// Set before it is attached, then constant.
+	sub      *hub.Subscriber
+	channels []string
+	hide     string
+	from     int64 // what is not after it was delivered by the stream that this one replaced
+
+	// Guarded by the conn's lock.
+	at   int64 // all up to it was put into a batch, or was hidden
+	gone bool
+}
+
+func (st *stream) has(channel string) bool { return slices.Contains(st.channels, channel) }
+
+func (c *conn) open(ctx context.Context, channels []string, after *int64, hide string) (*stream, error) {
+	sub, err := c.srv.hub.Subscribe(ctx, c.who, hub.Subscription{Channels: channels, After: after, Hide: hide, Wake: c.wake})
+	if err != nil {
+		return nil, err
+	}
+	return &stream{sub: sub, channels: channels, hide: hide, at: sub.Position()}, nil
+}
+
+// attach makes st deliver, after the frames that say so. id is the command's.
+func (c *conn) attach(st *stream, id []byte) {
+	var frame [256]byte
+	c.mu.Lock()
+	for _, channel := range st.channels {
+		c.out = appendText(c.out, appendSubscribed(frame[:0], id, channel, st.sub.Head(), st.sub.Recovered(channel)))
+	}
+	c.streams = append(c.streams, st)
+	c.told = max(c.told, st.at)
+	c.mu.Unlock()
+	c.wake()
+}
+
+func (c *conn) subscribe(cmd command) error {
+	if cmd.Channel == "" {
+		return models.Errorf(models.Invalid, "channel is required")
+	}
+	channel, err := parseSubscribable(cmd.Channel)
+	if err != nil {
+		return err
+	}
+	hide := ""
+	if cmd.ExcludeSelf {
+		if hide = c.instance; hide == "" {
+			return models.Errorf(models.Invalid, "exclude_self needs a self: name it at connect, with ?instance_id=")
+		}
+	}
+	count := 0
+	for _, st := range c.streams {
+		if st.has(channel) || st.has(models.Every) {
+			return models.Errorf(models.Conflict, "channel %q is subscribed to already: unsubscribe first", channel)
+		}
+		count += len(st.channels)
+	}
+	switch {
+	case channel == models.Every && count > 0:
+		return models.Errorf(models.Conflict, "* covers channels that are subscribed to already: unsubscribe from them first")
+	case count >= maxChannels:
+		return models.Errorf(models.Invalid, "at most %d channels on one connection: subscribe to * instead", maxChannels)
+	}
+	st, err := c.open(c.srv.ctx, []string{channel}, cmd.AfterID.Ptr(), hide)
+	if err != nil {
+		return err
+	}
+	c.attach(st, cmd.ID)
+	return nil
+}
+
+// unsubscribe ends the delivery of one channel. The stream that it is part of is replaced by one over the others, which
+// goes on where the old one stands.
+func (c *conn) unsubscribe(cmd command) error {
+	if cmd.Channel == "" {
+		return models.Errorf(models.Invalid, "channel is required")
+	}
+	channel, err := parseSubscribable(cmd.Channel)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(c.streams, func(st *stream) bool { return st.has(channel) })
+	if i < 0 {
+		return models.Errorf(models.NotFound, "channel %q is not subscribed to", channel)
+	}
+	old := c.streams[i]
+	rest := slices.DeleteFunc(slices.Clone(old.channels), func(s string) bool { return s == channel })
+	var st *stream
+	if len(rest) > 0 {
+		c.mu.Lock()
+		at := old.at
+		c.mu.Unlock()
+		if st, err = c.open(c.srv.ctx, rest, &at, old.hide); err != nil {
+			return err
+		}
+	}
+	c.mu.Lock()
+	old.gone = true
+	if st != nil {
+		st.from = old.at
+		st.at = max(st.at, st.from)
+		c.streams[i] = st
+	} else {
+		c.streams = slices.Delete(c.streams, i, i+1)
+	}
+	c.out = appendText(c.out, appendUnsubscribed(nil, cmd.ID, channel))
+	c.mu.Unlock()
+	old.sub.Close()
+	c.wake()
+	return nil
+}
+
+func parseSubscribable(name string) (string, error) {
+	if name == models.Every {
+		return name, nil
+	}
+	return models.ParseChannel(name)
+}
+
+// position returns the id up to which no stream has anything to deliver any more. The caller holds mu.
+func (c *conn) position() int64 {
+	var at int64
+	for i, st := range c.streams {
+		if i == 0 || st.at < at {
+			at = st.at
+		}
+	}
+	return at
+}
+
+// presence is what happened to whom since it was last written: only the latest of each, so that it cannot outgrow
+// the number of instances however slow the client is.
+type presence struct {
+	names  []string // in the order of their first change
+	status map[string]models.Status
+}
+
+// watch asks to be told who comes and goes.
+func (c *conn) watch() {
+	c.news = &presence{status: map[string]models.Status{}}
+	c.unwatch = c.srv.hub.Watch(func(instance string, s models.Status) {
+		c.mu.Lock()
+		if c.news != nil {
+			c.news.note(instance, s)
+		}
+		c.mu.Unlock()
+		c.wake()
+	})
+}
+
+func (p *presence) note(instance string, s models.Status) {
+	if _, noted := p.status[instance]; !noted {
+		p.names = append(p.names, instance)
+	}
+	p.status[instance] = s
+}
+
+// flush moves the news into dst.
+func (p *presence) flush(dst []byte) []byte {
+	if p == nil || len(p.names) == 0 {
+		return dst
+	}
+	var frame [256]byte
+	for _, instance := range p.names {
+		dst = appendText(dst, appendPresence(frame[:0], instance, p.status[instance]))
+	}
+	p.names = nil
+	clear(p.status)
+	return dst
+}
