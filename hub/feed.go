@@ -26,6 +26,7 @@ type feed struct {
 	bell   Bell
 	log    *slog.Logger
 	behind chan struct{} // size 1
+	most   int           // bytes that all rings may hold
 
 	position atomic.Int64 // all up to here is in the rings; advanced after they have it
 	looked   atomic.Int64 // when the log was last looked at, Unix ms
@@ -39,7 +40,7 @@ type feed struct {
 }
 
 func newFeed(st *store.Store, o Options, head int64) *feed {
-	f := &feed{store: st, bell: o.Bell, log: o.Log, behind: make(chan struct{}, 1), rooms: map[string]*room{}}
+	f := &feed{store: st, bell: o.Bell, log: o.Log, behind: make(chan struct{}, 1), most: ringsBytes, rooms: map[string]*room{}}
 	f.position.Store(head)
 	f.looked.Store(time.Now().UnixMilli())
 	return f
@@ -98,7 +99,7 @@ func (f *feed) add(batch []models.Message) (touched []*room) {
 	for _, r := range touched {
 		r.touched = false
 	}
-	for f.bytes > ringsBytes && f.cold != f.hot {
+	for f.bytes > f.most && f.cold != f.hot {
 		f.bytes -= f.cold.clear()
 		f.unlink(f.cold)
 	}

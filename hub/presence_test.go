@@ -1,0 +1,138 @@
+package hub
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"crosstalk/models"
+	"crosstalk/models/store"
+)
+
+func session(name string) models.Principal {
+	return models.Principal{Name: models.SharedPrincipal, Session: name}
+}
+
+func status(t *testing.T, h *Hub, id string) models.Status {
+	t.Helper()
+	list, err := h.Instances(t.Context(), anyone, "", 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range list {
+		if i.ID == id {
+			return i.Status
+		}
+	}
+	return "unknown"
+}
+
+func hold(t *testing.T, h *Hub, who models.Principal, id string, want bool) {
+	t.Helper()
+	held, err := h.Hold(t.Context(), who, id)
+	if err != nil || held != want {
+		t.Errorf("%s holds %q: %v, %v; want %v", who.Session, id, held, err, want)
+	}
+}
+
+func TestOnlineIsAConnectionOrSeenLately(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, stop := start(t, filepath.Join(t.TempDir(), "crosstalk.db"), nil)
+		defer stop()
+		if err := h.Register(t.Context(), anyone, models.Registration{ID: "bob", Kind: models.KindAgent}); err != nil {
+			t.Fatal(err)
+		}
+		hold(t, h, session("1"), "socket", true)
+		time.Sleep(store.Fresh + 10*time.Second)
+		if got := status(t, h, "bob"); got != models.Offline {
+			t.Errorf("bob was last seen 130 s ago and is %s", got)
+		}
+		if got := status(t, h, "socket"); got != models.Online {
+			t.Errorf("socket has a connection and is %s", got)
+		}
+		h.Seen(anyone, "bob")
+		if got := status(t, h, "bob"); got != models.Online {
+			t.Errorf("bob just called and is %s", got)
+		}
+		h.Release(session("1"), "socket")
+		time.Sleep(store.Fresh + 10*time.Second)
+		if got := status(t, h, "socket"); got != models.Offline {
+			t.Errorf("socket left 130 s ago and is %s", got)
+		}
+	})
+}
+
+func TestANameIsHeldByOneConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "crosstalk.db")
+		a, stopA := start(t, path, nil)
+		b, stopB := start(t, path, nil)
+		defer stopB()
+		hold(t, a, session("1"), "bob", true)
+		hold(t, a, session("2"), "bob", false)
+		hold(t, b, session("3"), "bob", false)
+		a.Release(session("1"), "bob")
+		hold(t, a, session("2"), "bob", true) // at once, though nothing has been flushed
+		time.Sleep(3 * store.NodeFresh)
+		hold(t, b, session("3"), "bob", false) // the holder's process is alive
+		stopA()                                // without a release, as after a crash
+		time.Sleep(store.NodeFresh + time.Second)
+		hold(t, b, session("3"), "bob", true)
+	})
+}
+
+func TestVerifiedIsWhoHoldsTheName(t *testing.T) {
+	h := fresh(t)
+	hold(t, h, session("1"), "bob", true)
+	for who, want := range map[models.Principal]bool{session("1"): true, session("2"): false, anyone: false} {
+		r, err := h.Publish(t.Context(), who, models.Draft{Channel: "a", Sender: "bob", Content: "x", Kind: models.KindAgent, Type: models.TypeMessage})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := h.Message(t.Context(), who, "a", r.ID)
+		if err != nil || m.Verified != want {
+			t.Errorf("said over %q: verified is %v, want %v (%v)", who.Session, m.Verified, want, err)
+		}
+	}
+}
+
+func TestWatchersSeeWhoComesAndGoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, stop := start(t, filepath.Join(t.TempDir(), "crosstalk.db"), nil)
+		defer stop()
+		hold(t, h, session("1"), "early", true)
+		var seen []string
+		pass := func(d time.Duration) { time.Sleep(d); synctest.Wait() }
+		unwatch := h.Watch(func(id string, s models.Status) { seen = append(seen, fmt.Sprint(id, " ", s)) })
+		pass(time.Second)
+		hold(t, h, session("2"), "late", true)
+		pass(time.Second)
+		if want := []string{"early online", "late online"}; !slices.Equal(seen, want) {
+			t.Fatalf("saw %q, want %q", seen, want)
+		}
+		h.Release(session("1"), "early")
+		pass(store.Fresh + 2*flushEvery)
+		if want := []string{"early online", "late online", "early offline"}; !slices.Equal(seen, want) {
+			t.Fatalf("saw %q, want %q", seen, want)
+		}
+		unwatch()
+		hold(t, h, session("3"), "unseen", true)
+		pass(time.Minute)
+		if len(seen) != 3 {
+			t.Errorf("a watcher that stopped was told %q", seen[3:])
+		}
+	})
+}
+
+func TestASignIsKeptWhileTheStoreCannotWrite(t *testing.T) {
+	p := newPresence(nil, nil)
+	for i := range 2 * maxUnwritten {
+		p.seen(fmt.Sprint("i", i))
+	}
+	if len(p.signs) != maxUnwritten {
+		t.Errorf("%d signs wait, at most %d are promised", len(p.signs), maxUnwritten)
+	}
+}
