@@ -1,0 +1,156 @@
+package rest
+
+import (
+	"bytes"
+	"log/slog"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/utils"
+	"github.com/valyala/fasthttp"
+
+	"crosstalk/auth"
+	"crosstalk/hub"
+	"crosstalk/models"
+)
+
+// Options are what the door stands on.
+type Options struct {
+	Hub       *hub.Hub
+	Gate      *auth.Gate
+	Version   string
+	ServerURL string // where clients reach the hub, for the API description; empty: where they got it
+	Log       *slog.Logger
+}
+
+// door serves requests. Nothing in it changes.
+type door struct {
+	Options
+	description []byte // GET /openapi.json
+}
+
+// Times and sizes of a connection.
+const (
+	headTime      = 10 * time.Second // to send a head, and a small body
+	writeTime     = time.Minute      // to read an answer
+	idleTime      = 2 * time.Minute
+	readBuffer    = 16 << 10 // the largest head
+	maxConnection = 64 << 10 // open connections, beyond which new ones get 503
+)
+
+// New makes the app that answers all REST paths, ready to be served. With first, the caller may put
+// one handler before everything else; it must do so before serving.
+func New(o Options) (app *fiber.App, first func(fiber.Handler)) {
+	d := newDoor(o)
+	app = fiber.New(fiber.Config{
+		ErrorHandler:                 d.fail,
+		DisableStartupMessage:        true,
+		CaseSensitive:                true,
+		DisablePreParseMultipartForm: true,
+		BodyLimit:                    smallBody, // where bounds says nothing else
+		ReadTimeout:                  headTime,
+		WriteTimeout:                 writeTime,
+		IdleTimeout:                  idleTime,
+		ReadBufferSize:               readBuffer,
+		Concurrency:                  maxConnection,
+	})
+	app.Server().HeaderReceived = d.bounds
+	app.Server().Handler = d.guard(app.Server().Handler)
+
+	begin := func(c *fiber.Ctx) error { return c.Next() }
+	app.Use(func(c *fiber.Ctx) error { return begin(c) })
+	app.Use(d.admit)
+	for _, r := range d.routes() {
+		if r.method == fiber.MethodGet {
+			app.Head(r.path, r.handler)
+		}
+		app.Add(r.method, r.path, r.handler)
+	}
+	return app, func(h fiber.Handler) { begin = h }
+}
+
+func newDoor(o Options) *door {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &door{Options: o, description: describe(o.ServerURL, o.Version)}
+}
+
+// route is one thing that can be asked. Path is in Fiber's notation.
+type route struct {
+	method, path string
+	handler      fiber.Handler
+}
+
+// routes is the one list of what this door answers.
+func (d *door) routes() []route {
+	get := func(path string, serve func(models.Principal, *query) (any, error)) route {
+		return route{fiber.MethodGet, path, d.read(serve)}
+	}
+	return []route{
+		{fiber.MethodPost, "/api/register", write(d, d.register)},
+		get("/api/instances", d.instances),
+		{fiber.MethodPost, "/api/channels", write(d, d.createChannel)},
+		get("/api/channels", d.channels),
+		get("/api/channels/search", d.findChannels),
+		{fiber.MethodPost, "/api/messages", write(d, d.sendMessage)},
+		get("/api/messages/:channel", d.messages),
+		get("/api/messages/:channel/:id", d.message),
+		get("/api/messages/:channel/:id/replies", d.replies),
+		get("/api/search", d.search),
+		{fiber.MethodPost, "/api/data", write(d, d.shareData)},
+		get("/api/data", d.listData),
+		get("/api/data/:key", d.data),
+		{fiber.MethodDelete, "/api/data/:key", d.read(d.deleteData)},
+		get("/health", d.health),
+		get("/livez", d.alive),
+		get("/readyz", d.ready),
+		{fiber.MethodGet, "/openapi.json", d.openAPI},
+	}
+}
+
+// whoKey is where admit leaves the caller's Principal.
+type whoKey struct{}
+
+// admit is the gate, before every path, also those where nothing answers.
+func (d *door) admit(c *fiber.Ctx) error {
+	r := d.head(&c.Request().Header)
+	if r.HasOrigin {
+		set := func(name, value string) { c.Response().Header.Set(name, value) }
+		if c.Method() == fiber.MethodOptions && preflight(d.Gate, r, c.Get(fiber.HeaderAccessControlRequestMethod), set) {
+			return c.SendStatus(fiber.StatusNoContent)
+		}
+		share(d.Gate, r, set)
+	}
+	who, err := d.Gate.Check(r)
+	if err != nil {
+		return err
+	}
+	c.Locals(whoKey{}, who)
+	return c.Next()
+}
+
+// head is what the gate wants to know. Its strings are the request's own memory: nothing may keep them.
+func (d *door) head(h *fasthttp.RequestHeader) auth.Request {
+	path, _, _ := bytes.Cut(h.RequestURI(), []byte("?"))
+	r := auth.Request{Path: utils.UnsafeString(path), Host: utils.UnsafeString(h.Host())}
+	for name, value := range h.All() {
+		switch name, value := utils.UnsafeString(name), utils.UnsafeString(value); name {
+		case fiber.HeaderOrigin:
+			r.Origin, r.HasOrigin = join(r.Origin, value, r.HasOrigin), true
+		case fiber.HeaderAuthorization:
+			r.Authorization = join(r.Authorization, value, r.Authorization != "")
+		default:
+			r.Forwarded = r.Forwarded || auth.IsForwarded(name)
+		}
+	}
+	return r
+}
+
+// join lists the values of a field that came several times.
+func join(list, value string, more bool) string {
+	if more {
+		return list + ", " + value
+	}
+	return value
+}

@@ -1,0 +1,96 @@
+package rest
+
+import (
+	"context"
+
+	"crosstalk/models"
+)
+
+// Limits of lists: the default, and the most.
+const (
+	listed     = 200
+	mostListed = 1000
+)
+
+type registerBody struct {
+	InstanceID  string `json:"instance_id"`
+	Description string `json:"description"`
+	Model       string `json:"model"`
+}
+
+func (d *door) register(who models.Principal, in *registerBody, _ *query) (any, error) {
+	r, err := models.ParseRegistration(models.Registration{ID: in.InstanceID, Description: in.Description, Model: in.Model})
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		OK         bool   `json:"ok"`
+		InstanceID string `json:"instance_id"`
+	}{true, r.ID}, d.Hub.Register(context.Background(), who, r)
+}
+
+func (d *door) instances(who models.Principal, q *query) (any, error) {
+	status, limit := models.Status(q.text("status")), q.limit(listed, mostListed)
+	if status != "" && status != models.Online && status != models.Offline {
+		q.wrong(models.Errorf(models.Invalid, "status must be %s or %s", models.Online, models.Offline))
+	}
+	if q.err != nil {
+		return nil, q.err
+	}
+	found, err := d.Hub.Instances(context.Background(), who, status, limit)
+	return struct {
+		Instances []models.Instance `json:"instances"`
+	}{found}, err
+}
+
+type channelBody struct {
+	Name        string `json:"name"`
+	Description string `json:"description"`
+}
+
+func (d *door) createChannel(who models.Principal, in *channelBody, _ *query) (any, error) {
+	if in.Name == "" {
+		return nil, models.Errorf(models.Invalid, "name is required")
+	}
+	ch, err := models.ParseChannel(in.Name)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkDescription(in.Description); err != nil {
+		return nil, err
+	}
+	return struct {
+		OK      bool   `json:"ok"`
+		Channel string `json:"channel"`
+	}{true, ch}, d.Hub.CreateChannel(context.Background(), who, ch, in.Description)
+}
+
+// checkDescription holds a channel's description against the rule for any description.
+func checkDescription(s string) error {
+	_, err := models.ParseRegistration(models.Registration{ID: "anyone", Description: s})
+	return err
+}
+
+// channelList is the answer to whoever looks for channels.
+type channelList struct {
+	Channels []models.Channel `json:"channels"`
+}
+
+func (d *door) channels(who models.Principal, q *query) (any, error) {
+	instance, limit := q.instance("instance_id"), q.limit(listed, mostListed)
+	if q.err != nil {
+		return nil, q.err
+	}
+	d.Hub.Seen(who, instance)
+	found, err := d.Hub.Channels(context.Background(), who, limit, instance)
+	return channelList{found}, err
+}
+
+func (d *door) findChannels(who models.Principal, q *query) (any, error) {
+	text, limit := q.required("q"), q.limit(listed, mostListed)
+	if q.err != nil {
+		return nil, q.err
+	}
+	found, err := d.Hub.FindChannels(context.Background(), who, text, limit)
+	return channelList{found}, err
+}

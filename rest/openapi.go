@@ -1,0 +1,73 @@
+package rest
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"crosstalk/models"
+)
+
+// openapi is the description of the API in OpenAPI 3.1. It marks as required, with defaults, what bounds
+// an answer, though the server does without: a GPT Action takes 100,000 characters and sends what it must.
+//
+//go:embed openapi.json
+var openapi []byte
+
+// describe puts into the description what only the running server knows.
+func describe(serverURL, version string) []byte {
+	var doc map[string]any
+	err := json.Unmarshal(openapi, &doc)
+	if err == nil {
+		if serverURL != "" {
+			doc["servers"] = []any{map[string]any{"url": serverURL}}
+		}
+		doc["info"].(map[string]any)["version"] = version
+		var out []byte
+		if out, err = json.Marshal(doc); err == nil {
+			return out
+		}
+	}
+	panic(fmt.Sprintf("openapi.json, which is built in: %v", err))
+}
+
+func (d *door) openAPI(c *fiber.Ctx) error {
+	send(c.Context(), fiber.StatusOK, d.description)
+	return nil
+}
+
+// healthy is what monitors and clients of the predecessor read.
+type healthy struct {
+	Status  string `json:"status"`
+	Server  string `json:"server"`
+	Version string `json:"version"`
+	BusID   string `json:"bus_id"`
+}
+
+func (d *door) health(models.Principal, *query) (any, error) {
+	return healthy{"ok", "crosstalk", d.Version, d.Hub.BusID()}, nil
+}
+
+// alive answers while the process can answer anything: who restarts it asks here.
+func (d *door) alive(models.Principal, *query) (any, error) {
+	return struct {
+		Status string `json:"status"`
+	}{"ok"}, nil
+}
+
+// readyTime bounds the look at the hub: a probe gives up soon, too.
+const readyTime = 5 * time.Second
+
+// ready answers 200 while messages can be stored and delivered: who sends traffic here asks.
+func (d *door) ready(models.Principal, *query) (any, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), readyTime)
+	defer cancel()
+	if err := d.Hub.Ready(ctx); err != nil {
+		return nil, err
+	}
+	return d.alive(models.Principal{}, nil)
+}
