@@ -96,8 +96,10 @@ func offers(r *http.Request) bool {
 func refuse(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
 	switch models.CodeOf(err) {
-	case models.Invalid, models.TooLarge:
+	case models.Invalid:
 		status = http.StatusBadRequest
+	case models.TooLarge:
+		status = http.StatusRequestEntityTooLarge
 	case models.Unauthenticated:
 		status = http.StatusUnauthorized
 		w.Header().Set("WWW-Authenticate", "Bearer")

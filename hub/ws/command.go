@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"reflect"
 
 	"crosstalk/models"
 )
@@ -65,11 +66,11 @@ func parseID(id json.RawMessage) (json.RawMessage, error) {
 // explain says in the client's words what encoding/json says in ours.
 func explain(err error) error {
 	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		want := t.Type.String()
-		if want == "bool" {
+		want := "a string"
+		if t.Type.Kind() == reflect.Bool {
 			want = "true or false"
 		}
-		return models.Errorf(models.Invalid, "%s must be a %s, not a %s", t.Field, want, t.Value)
+		return models.Errorf(models.Invalid, "%s must be %s, but is of type %s", t.Field, want, t.Value)
 	}
 	if models.CodeOf(err) == models.Internal {
 		return models.Errorf(models.Invalid, "the command cannot be read: %v", err)

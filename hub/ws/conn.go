@@ -177,6 +177,7 @@ func (c *conn) end(err error) {
 		}
 		_, _ = io.Copy(io.Discard, (*link)(c))
 	}
+	c.release() // first, so that who comes back at once finds its name free
 	c.kill()
 	c.mu.Lock()
 	if c.limit != nil {
@@ -184,7 +185,6 @@ func (c *conn) end(err error) {
 	}
 	c.mu.Unlock()
 	_ = c.ws.CloseNow() // frees what the library holds; the socket is closed
-	c.release()
 	c.srv.log.Debug("websocket closed", "instance_id", c.instance, "reason", err)
 }
 

@@ -135,7 +135,8 @@ func (s *Server) flush() {
 			b.done = b.n
 		}
 		if b.done < len(b.buf) || len(b.behind) > 0 {
-			s.work.Go(func() { c.drain(b) })
+			full := b
+			s.work.Go(func() { c.drain(full) })
 			b = s.batches.Get().(*batch)
 			try = b.try
 			continue
@@ -159,15 +160,12 @@ func (c *conn) drain(b *batch) {
 		}
 		if b.last {
 			c.wrote()
-			return // there is nothing to write any more
 		}
 		if len(b.behind) == 0 {
 			break
 		}
 		c.gather(b)
-		if !b.last {
-			c.catchUp(b)
-		}
+		c.catchUp(b)
 	}
 	b.reset()
 	c.srv.batches.Put(b)

@@ -105,12 +105,14 @@ func (h *house) publish(channel, sender, content string) models.Receipt {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	r, err := h.hub.Publish(context.Background(), models.Principal{Name: models.SharedPrincipal}, draft)
+	r, err := h.hub.Publish(context.Background(), shared(), draft)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	return r
 }
+
+func shared() models.Principal { return models.Principal{Name: models.SharedPrincipal} }
 
 // complaints fails a test in which something was logged as wrong.
 type complaints struct{ t testing.TB }

@@ -189,7 +189,9 @@ func (p *peer) next() (message, error) {
 // closed is the body of a close frame.
 type closed []byte
 
-func (c closed) Error() string { return fmt.Sprintf("closed: %d %q", c.code(), c[min(2, len(c)):]) }
+func (c closed) Error() string { return fmt.Sprintf("closed: %d %q", c.code(), c.reason()) }
+
+func (c closed) reason() string { return string(c[min(2, len(c)):]) }
 
 func (c closed) code() int {
 	if len(c) < 2 {
@@ -227,7 +229,7 @@ func (p *peer) ended() (code int, reason string) {
 		switch {
 		case err == nil:
 		case errors.As(err, &c):
-			code, reason = c.code(), string(c[min(2, len(c)):])
+			code, reason = c.code(), c.reason()
 			_, _ = p.nc.Write(masked(fin|opClose, c)) // the server may not wait for it
 		case errors.Is(err, io.EOF) || strings.Contains(err.Error(), "reset") || strings.Contains(err.Error(), "closed"):
 			return code, reason
