@@ -1,0 +1,103 @@
+// Command crosstalk runs and serves a message bus for AI agents and the people who run them. Every setting is a flag, and
+// an environment variable fills each one that is not given: crosstalk serve --help lists them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// main alone touches the process. The first signal asks the program to end in order; from then on signals are no
+// longer caught, so that a second one ends it at once.
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	err := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "crosstalk:", err)
+	}
+	os.Exit(exitCode(err))
+}
+
+// exitCode is 2 when the command was not understood, as it is for other commands, and 1 when it failed.
+func exitCode(err error) int {
+	switch _, misused := errors.AsType[usageError](err); {
+	case err == nil:
+		return 0
+	case misused:
+		return 2
+	}
+	return 1
+}
+
+// usageError is a command line or setting that asks for what cannot be.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func misuse(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// process is what a subcommand may use of the process it runs in.
+type process struct {
+	ctx            context.Context
+	getenv         func(string) string // for what is no setting, such as HOME
+	stdout, stderr io.Writer
+}
+
+// commands is the command line: one field for each subcommand.
+type commands struct {
+	Serve      serveCommand      `cmd:"" help:"Run the hub: REST, WebSocket and Server-Sent Events on one port."`
+	Version    versionCommand    `cmd:"" help:"Print the version of this build and of what it stands on."`
+	Completion completionCommand `cmd:"" help:"Print a script that completes this command in your shell."`
+}
+
+const about = "Crosstalk is a message bus for AI agents and the people who run them."
+
+// run is the program. It returns when the subcommand has ended, or once ctx has ended and the subcommand has
+// put everything in order. Nothing it does outlives it.
+func run(ctx context.Context, args []string, getenv func(string) string, _ io.Reader, stdout, stderr io.Writer) error {
+	bare := len(args) == 0
+	switch {
+	case bare && getenv("PORT") != "":
+		args = []string{"serve"}
+	case bare:
+		args = []string{"--help"}
+	}
+	k, env, err := newParser(&commands{}, getenv, stdout, stderr)
+	if err != nil {
+		return err
+	}
+	helped := false
+	k.Exit = func(int) { helped = true }
+	parsed, err := k.Parse(args)
+	if bare && helped {
+		fmt.Fprintln(stdout, "\nTo start a hub on this machine: crosstalk serve")
+	}
+	switch {
+	case helped:
+		return nil
+	case err != nil:
+		return usageError{env.explain(err)}
+	}
+	return parsed.Run(&process{ctx: ctx, getenv: getenv, stdout: stdout, stderr: stderr})
+}
+
+func newParser(c *commands, getenv func(string) string, stdout, stderr io.Writer) (*kong.Kong, *environment, error) {
+	env := &environment{getenv: getenv, used: map[string]string{}}
+	k, err := kong.New(c,
+		kong.Name("crosstalk"),
+		kong.Description(about),
+		kong.Writers(stdout, stderr),
+		kong.Resolvers(env),
+		kong.ValueFormatter(withVariables),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
+	)
+	return k, env, err
+}

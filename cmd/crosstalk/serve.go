@@ -1,0 +1,112 @@
+package main
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"crosstalk/auth"
+)
+
+// maxDays is a hundred years, and far below what a time.Duration can hold.
+const maxDays = 36500
+
+// serveCommand is every setting of the hub. The from tag names the variables that fill a flag.
+type serveCommand struct {
+	Addr          []string `group:"Listening" placeholder:"HOST:PORT" from:"CROSSTALK_ADDR" help:"Listen here. localhost is both loopback addresses, an empty host is all interfaces. Without it: localhost:8787."`
+	Port          string   `group:"Listening" placeholder:"N" from:"CROSSTALK_PORT,PORT" help:"Listen on this port, as hosting platforms ask: on all interfaces if there is a key, else on loopback. --addr goes before."`
+	ServerURL     string   `group:"Listening" name:"server-url" placeholder:"URL" from:"CROSSTALK_SERVER_URL,SERVER_URL" help:"Where clients reach this hub, such as https://bus.example.com."`
+	Pprof         string   `group:"Listening" placeholder:"HOST:PORT" from:"CROSSTALK_PPROF" help:"Serve Go's profiles here; a loopback address."`
+	Key           string   `group:"Access" placeholder:"KEY" from:"CROSSTALK_KEY,MCP_API_KEY" help:"The key that every caller must show as Authorization: Bearer KEY. Give it as a variable: arguments can be seen by everyone on the machine."`
+	AllowedHost   []string `group:"Access" placeholder:"HOST" from:"CROSSTALK_ALLOWED_HOST" help:"Without a key, also answer to this name; for instance the machine's own."`
+	AllowedOrigin []string `group:"Access" placeholder:"ORIGIN" from:"CROSSTALK_ALLOWED_ORIGIN" help:"Let web pages from here call the hub, such as https://app.example.com."`
+	DB            string   `group:"Storage" name:"db" placeholder:"FILE" complete:"file" from:"CROSSTALK_DB" help:"The SQLite database. Without it: ~/.crosstalk/crosstalk.db."`
+	DatabaseURL   string   `group:"Storage" name:"database-url" placeholder:"URL" from:"DATABASE_URL" help:"A PostgreSQL database. Not in this build: the hub refuses to start with it."`
+	CleanupDays   int      `group:"Storage" default:"30" placeholder:"DAYS" from:"CROSSTALK_CLEANUP_DAYS,CLEANUP_DAYS" help:"Delete messages older than this; 0 keeps all. Without it: 30."`
+	LogLevel      string   `group:"Logs" enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" from:"CROSSTALK_LOG_LEVEL" help:"debug, info, warn or error. Only debug shows what messages say."`
+	LogFormat     string   `group:"Logs" enum:"auto,text,json" default:"auto" placeholder:"FORMAT" from:"CROSSTALK_LOG_FORMAT" help:"text, json, or auto: text on a terminal and JSON elsewhere."`
+}
+
+// Help shows what people do with it.
+func (serveCommand) Help() string {
+	return `Each flag can also be set by the variable in brackets; the flag goes before.
+
+Examples:
+
+    crosstalk serve
+    crosstalk serve --addr localhost:9000 --db ./team.db
+    MCP_API_KEY=$(openssl rand -hex 32) PORT=8787 crosstalk serve`
+}
+
+// Run serves until p's context ends, and then until everything is in order.
+func (s *serveCommand) Run(p *process) (err error) {
+	log := newLog(p.stderr, s.LogLevel, s.LogFormat)
+	places, why, err := s.places()
+	if err == nil {
+		err = s.check(p)
+	}
+	if err != nil {
+		return err
+	}
+	gate, err := auth.New(auth.Config{
+		Key: s.Key, ServerURL: s.ServerURL, AllowedHosts: s.AllowedHost, AllowedOrigins: s.AllowedOrigin,
+	})
+	if err != nil {
+		return usageError{err}
+	}
+	profiles, err := openProfiles(p.ctx, log, s.Pprof)
+	if err != nil {
+		return err
+	}
+	if profiles != nil {
+		defer func() { _ = profiles.Close() }()
+	}
+	// The port comes before the database, so that a hub which cannot start leaves no trace.
+	listeners, err := listen(p.ctx, log, places)
+	if err != nil {
+		return err
+	}
+	defer closeAll(listeners)
+	srv, err := openServer(p.ctx, log, serverOptions{db: s.DB, keep: time.Duration(s.CleanupDays) * 24 * time.Hour, gate: gate, serverURL: s.ServerURL})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, srv.close()) }()
+	if why != "" {
+		log.Info(why)
+	}
+	for _, l := range listeners {
+		log.Info("listening", "addr", l.Addr().String(), "db", s.DB, "bus_id", srv.hub.BusID())
+	}
+	greet(p.stdout, localURL(listeners[0]), portOf(listeners[0]), gate.Keyed())
+	return srv.run(p.ctx, listeners, profiles)
+}
+
+// check refuses what can be refused before anything is opened, and completes the database's path.
+func (s *serveCommand) check(p *process) error {
+	switch {
+	case s.DatabaseURL != "":
+		return misuse("DATABASE_URL asks for a PostgreSQL database, which this build cannot use yet: unset it, and the hub keeps its messages in the SQLite file named by --db")
+	case s.CleanupDays < 0 || s.CleanupDays > maxDays:
+		return misuse("--cleanup-days must be a number of days from 0, which keeps all messages, to %d, not %d", maxDays, s.CleanupDays)
+	}
+	home := p.getenv("HOME")
+	if home == "" {
+		home = p.getenv("USERPROFILE")
+	}
+	rest, inHome := strings.CutPrefix(s.DB, "~/")
+	switch {
+	case s.DB == "":
+		rest, inHome = ".crosstalk/crosstalk.db", true
+	case s.DB == "~" || strings.HasSuffix(s.DB, "/"):
+		return misuse("--db %q must be a file, not a folder", s.DB)
+	}
+	if inHome && home == "" {
+		return misuse("HOME is not set, so there is no place for the database: name a file with --db")
+	}
+	if inHome {
+		s.DB = filepath.Join(home, rest)
+	}
+	return nil
+}

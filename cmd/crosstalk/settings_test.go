@@ -1,0 +1,85 @@
+package main
+
+import (
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// settings parses the command line of serve without running it.
+func settings(t *testing.T, getenv func(string) string, args ...string) serveCommand {
+	t.Helper()
+	var c commands
+	k, _, err := newParser(&c, getenv, io.Discard, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Parse(append([]string{"serve"}, args...)); err != nil {
+		t.Fatal(err)
+	}
+	return c.Serve
+}
+
+func TestEverySettingIsAFlagAndVariablesFillIt(t *testing.T) {
+	defaults := serveCommand{CleanupDays: 30, LogLevel: "info", LogFormat: "auto"}
+	with := func(change func(*serveCommand)) serveCommand {
+		s := defaults
+		change(&s)
+		return s
+	}
+	for _, tc := range []struct {
+		flag      string // and its value
+		variables []string
+		want      serveCommand
+	}{
+		{"--addr=:1,[::1]:2", []string{"CROSSTALK_ADDR"}, with(func(s *serveCommand) { s.Addr = []string{":1", "[::1]:2"} })},
+		{"--port=80", []string{"PORT", "CROSSTALK_PORT"}, with(func(s *serveCommand) { s.Port = "80" })},
+		{"--server-url=https://x", []string{"SERVER_URL", "CROSSTALK_SERVER_URL"}, with(func(s *serveCommand) { s.ServerURL = "https://x" })},
+		{"--pprof=localhost:1", []string{"CROSSTALK_PPROF"}, with(func(s *serveCommand) { s.Pprof = "localhost:1" })},
+		{"--key=k", []string{"MCP_API_KEY", "CROSSTALK_KEY"}, with(func(s *serveCommand) { s.Key = "k" })},
+		{"--allowed-host=a,b", []string{"CROSSTALK_ALLOWED_HOST"}, with(func(s *serveCommand) { s.AllowedHost = []string{"a", "b"} })},
+		{"--allowed-origin=https://a", []string{"CROSSTALK_ALLOWED_ORIGIN"}, with(func(s *serveCommand) { s.AllowedOrigin = []string{"https://a"} })},
+		{"--db=x.db", []string{"CROSSTALK_DB"}, with(func(s *serveCommand) { s.DB = "x.db" })},
+		{"--database-url=postgres://x", []string{"DATABASE_URL"}, with(func(s *serveCommand) { s.DatabaseURL = "postgres://x" })},
+		{"--cleanup-days=0", []string{"CLEANUP_DAYS", "CROSSTALK_CLEANUP_DAYS"}, with(func(s *serveCommand) { s.CleanupDays = 0 })},
+		{"--log-level=warn", []string{"CROSSTALK_LOG_LEVEL"}, with(func(s *serveCommand) { s.LogLevel = "warn" })},
+		{"--log-format=json", []string{"CROSSTALK_LOG_FORMAT"}, with(func(s *serveCommand) { s.LogFormat = "json" })},
+	} {
+		t.Run(tc.flag, func(t *testing.T) {
+			_, value, _ := strings.Cut(tc.flag, "=")
+			if diff := cmp.Diff(tc.want, settings(t, env(), tc.flag)); diff != "" {
+				t.Errorf("flag (-want +got):\n%s", diff)
+			}
+			var pairs []string
+			for _, name := range tc.variables {
+				// A later name goes before an earlier one, whose value must not matter then.
+				pairs = append(pairs, name, value)
+				if diff := cmp.Diff(tc.want, settings(t, env(pairs...))); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", name, diff)
+				}
+				pairs[len(pairs)-1] = "1"
+			}
+			if diff := cmp.Diff(tc.want, settings(t, env(pairs...), tc.flag)); diff != "" {
+				t.Errorf("flag before variables (-want +got):\n%s", diff)
+			}
+		})
+	}
+	if diff := cmp.Diff(defaults, settings(t, env("PORT", "", "CLEANUP_DAYS", ""))); diff != "" {
+		t.Errorf("empty variables are absent (-want +got):\n%s", diff)
+	}
+}
+
+func TestEverySettingNamesItsVariable(t *testing.T) {
+	s := reflect.TypeFor[serveCommand]()
+	for f := range s.Fields() {
+		if f.Tag.Get("from") == "" || f.Tag.Get("help") == "" {
+			t.Errorf("%s has no variable or no help", f.Name)
+		}
+		if f.Tag.Get("env") != "" {
+			t.Errorf("%s has kong's env tag, which reads the process", f.Name)
+		}
+	}
+}
