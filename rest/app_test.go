@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -43,14 +44,7 @@ type bus struct {
 // serve runs a bus until the test ends.
 func serve(t testing.TB, gate auth.Config, first ...fiber.Handler) *bus {
 	t.Helper()
-	st, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "crosstalk.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := hub.New(st, hub.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	h, stop := start(t)
 	g, err := auth.New(gate)
 	if err != nil {
 		t.Fatal(err)
@@ -66,9 +60,7 @@ func serve(t testing.TB, gate auth.Config, first ...fiber.Handler) *bus {
 	for _, h := range first {
 		begin(h)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 2)
-	go func() { ended <- h.Run(ctx) }()
+	ended := make(chan error, 1)
 	go func() { ended <- app.Listener(ln) }()
 	b.end = func() {
 		if b.end == nil {
@@ -80,15 +72,10 @@ func serve(t testing.TB, gate auth.Config, first ...fiber.Handler) *bus {
 		if err := app.ShutdownWithTimeout(10 * time.Second); err != nil {
 			t.Error(err)
 		}
-		cancel()
-		for range 2 {
-			if err := <-ended; err != nil {
-				t.Error(err)
-			}
-		}
-		if err := st.Close(); err != nil {
+		if err := <-ended; err != nil {
 			t.Error(err)
 		}
+		stop()
 	}
 	t.Cleanup(func() {
 		if b.end != nil {
@@ -96,6 +83,31 @@ func serve(t testing.TB, gate auth.Config, first ...fiber.Handler) *bus {
 		}
 	})
 	return b
+}
+
+// start runs a hub on an empty database until it is stopped.
+func start(t testing.TB) (h *hub.Hub, stop func()) {
+	t.Helper()
+	st, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "crosstalk.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h, err = hub.New(st, hub.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- h.Run(ctx) }()
+	return h, func() {
+		h.Drain()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // reply is what came back.
@@ -126,10 +138,15 @@ func (b *bus) send(t testing.TB, method, path, body string, fields ...string) re
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
 	}
+	return b.read(t, resp)
+}
+
+func (b *bus) read(t testing.TB, resp *http.Response) reply {
+	t.Helper()
 	defer resp.Body.Close()
 	got, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
+		t.Fatalf("%s: %v", resp.Request.URL, err)
 	}
 	return reply{resp.StatusCode, resp.Header, string(got)}
 }
@@ -148,16 +165,11 @@ func (b *bus) raw(t testing.TB, request string) reply {
 	if _, err := io.WriteString(conn, request); err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: "GET", URL: &url.URL{Host: b.addr}})
 	if err != nil {
 		t.Fatalf("%.60q: %v", request, err)
 	}
-	defer resp.Body.Close()
-	got, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatalf("%.60q: %v", request, err)
-	}
-	return reply{resp.StatusCode, resp.Header, string(got)}
+	return b.read(t, resp)
 }
 
 // eventually waits for what another goroutine of the server does in its own time.

@@ -1,0 +1,230 @@
+package rest
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/gofiber/fiber/v2"
+
+	"crosstalk/auth"
+	"crosstalk/models"
+)
+
+func TestWhatHTTPRefusesIsJSON(t *testing.T) {
+	b := serve(t, auth.Config{})
+	for ask, allow := range map[string]string{
+		"GET /api/messages":              "POST",
+		"HEAD /api/messages":             "POST",
+		"PUT /api/messages":              "POST",
+		"PROPFIND /api/messages":         "POST",
+		"OPTIONS /api/messages":          "POST",
+		"POST /api/messages/general":     "GET, HEAD",
+		"DELETE /api/channels":           "GET, HEAD, POST",
+		"POST /api/data/k":               "GET, HEAD, DELETE",
+		"POST /health":                   "GET, HEAD",
+		"PATCH /openapi.json":            "GET, HEAD",
+		"DELETE /api/messages/c/1":       "GET, HEAD",
+		"POST /api/messages/c/1/replies": "GET, HEAD",
+	} {
+		method, path, _ := strings.Cut(ask, " ")
+		got := b.send(t, method, path, "")
+		if got.status != 405 || got.header.Get("Allow") != allow {
+			t.Errorf("%s: %d, Allow %q", ask, got.status, got.header.Get("Allow"))
+		}
+		if method != "HEAD" {
+			b.refused(t, 405, models.Invalid, "only "+allow, method, path, "")
+		}
+	}
+	for _, path := range []string{"/", "/api", "/api/", "/api/nothing", "/api/messages/c/1/x", "/api/data/a/b", "/metrics", "/openapi.yaml"} {
+		b.refused(t, 404, models.NotFound, "nothing at this path", "GET", path, "")
+		b.refused(t, 404, models.NotFound, "nothing at this path", "BREW", path, "")
+	}
+	for name, request := range map[string]string{
+		"no HTTP":     "hello\r\n\r\n",
+		"two lengths": "POST /api/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+		"bad length":  "POST /api/messages HTTP/1.1\r\nHost: x\r\nContent-Length: -2\r\n\r\n{}",
+		"bad chunk":   "POST /api/messages HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+		"bad field":   "GET /api/channels HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n",
+	} {
+		if got := b.raw(t, request); got.status != 400 || !strings.Contains(got.body, `"code":"invalid"`) {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+	}
+	huge := "GET /api/channels HTTP/1.1\r\nHost: localhost\r\nX-A: " + strings.Repeat("x", readBuffer) + "\r\n\r\n"
+	if got := b.raw(t, huge); got.status != 431 || !strings.Contains(got.body, "headers are too large") {
+		t.Errorf("a huge head: %d %s", got.status, got.body)
+	}
+	large := "GET /api/channels HTTP/1.1\r\nConnection: close\r\nHost: localhost\r\nX-A: " + strings.Repeat("x", readBuffer-200) + "\r\n\r\n"
+	if got := b.raw(t, large); got.status != 200 {
+		t.Errorf("a large head: %d %s", got.status, got.body)
+	}
+}
+
+func TestBodiesAreUncompressedJSON(t *testing.T) {
+	b := serve(t, auth.Config{})
+	const body = `{"sender":"a","content":"x"}`
+	for field, want := range map[string]int{
+		"Content-Type: application/json":                  200,
+		"Content-Type: application/json; charset=utf-8":   200,
+		"Content-Type: Application/JSON ;charset=\"x\"":   200,
+		"Content-Type: application/jsonp":                 415,
+		"Content-Type: application/problem+json":          415,
+		"Content-Type: text/plain":                        415,
+		"Content-Type: application/x-www-form-urlencoded": 415,
+		"Content-Type: multipart/form-data; boundary=x":   415,
+		"Content-Type: ":                                  415,
+		"Content-Encoding: gzip":                          415,
+		"Content-Encoding: br":                            415,
+		"Content-Encoding: GZIP, identity":                415,
+		"Content-Encoding: identity":                      200,
+		"Content-Encoding: Identity":                      200,
+		"Content-Encoding: ":                              200,
+	} {
+		got := b.send(t, "POST", "/api/messages", body, field)
+		if got.status != want || want == 415 && !strings.Contains(got.body, `"code":"invalid"`) {
+			t.Errorf("%s: %d %s, want %d", field, got.status, got.body, want)
+		}
+	}
+	// A bomb is not even looked at, here and where nothing is read.
+	b.refused(t, 415, models.Invalid, "uncompressed", "POST", "/api/data", "\x1f\x8b\x08", "Content-Encoding: gzip")
+}
+
+// upload sends a body of n bytes, with its length or in chunks, waiting for 100 Continue or not.
+func (b *bus) upload(t *testing.T, path string, n int, chunked bool, fields ...string) reply {
+	t.Helper()
+	const before, after = `{"sender":"a","key":"k","content":"`, `"}`
+	body := before + strings.Repeat("x", n-len(before)-len(after)) + after
+	if !chunked {
+		return b.send(t, "POST", path, body, fields...)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), "POST", b.url+path, struct{ *strings.Reader }{strings.NewReader(body)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.ContentLength = -1
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, ": ")
+		r.Header.Set(name, value)
+	}
+	resp, err := b.client.Do(r)
+	if err != nil {
+		t.Fatalf("%d bytes to %s: %v", n, path, err)
+	}
+	return b.read(t, resp)
+}
+
+func TestBodiesAreBoundedByPathAndCredential(t *testing.T) {
+	const good, bad = "Authorization: Bearer sesame", "Authorization: Bearer guess"
+	b := serve(t, auth.Config{Key: "sesame"})
+	for _, tc := range []struct {
+		path, field string
+		n           int
+		want        int
+	}{
+		{"/api/messages", good, smallBody, 200},
+		{"/api/messages", good, smallBody + 1, 200},
+		{"/api/messages", good, otherBody, 413}, // read, and its content refused
+		{"/api/messages", good, otherBody + 1, 413},
+		{"/api/messages", good, otherBody + 20<<20, 413},
+		{"/api/messages", bad, smallBody, 401},
+		{"/api/messages", bad, smallBody + 1, 413},
+		{"/api/messages", bad, 10 << 20, 413},
+		{"/api/data", good, otherBody + 1, 200},
+		{"/api/data", good, largeBody + 1, 413},
+		{"/api/data", bad, smallBody, 401},
+		{"/api/data", bad, largeBody, 413},
+		{"/api/nothing", good, otherBody, 404},
+		{"/api/nothing", good, otherBody + 1, 413},
+		{"/health", bad, otherBody, 405},
+	} {
+		for _, chunked := range []bool{false, true} {
+			for _, more := range [][]string{nil, {"Expect: 100-continue"}} {
+				name := fmt.Sprintf("%d bytes to %s, %s, chunked %v, %v", tc.n, tc.path, tc.field, chunked, more)
+				got := b.upload(t, tc.path, tc.n, chunked, append(more, tc.field)...)
+				if got.status != tc.want {
+					t.Errorf("%s: %d %s, want %d", name, got.status, got.body, tc.want)
+				}
+				if tc.want == 413 && !strings.Contains(got.body, `"code":"too_large"`) {
+					t.Errorf("%s: %s", name, got.body)
+				}
+			}
+		}
+	}
+}
+
+func TestConnectionServesOnAfterARefusal(t *testing.T) {
+	b := serve(t, auth.Config{})
+	b.client.Transport.(*http.Transport).MaxConnsPerHost = 1
+	for range 3 {
+		b.refused(t, 415, models.Invalid, "", "POST", "/api/messages", "x=1", "Content-Type: text/plain")
+		b.refused(t, 404, models.NotFound, "", "GET", "/x", "")
+		b.refused(t, 405, models.Invalid, "", "DELETE", "/api/channels", "")
+		if got := b.upload(t, "/api/messages", otherBody+1, false); got.status != 413 {
+			t.Error(got.status)
+		}
+		if got := b.send(t, "GET", "/api/channels", ""); got.status != 200 {
+			t.Error(got.status)
+		}
+	}
+}
+
+func TestEveryCodeHasItsStatus(t *testing.T) {
+	for code, want := range map[models.Code]int{
+		models.Invalid: 400, models.Unauthenticated: 401, models.Forbidden: 403, models.NotFound: 404, models.Conflict: 409, models.Paused: 409,
+		models.TooLarge: 413, models.RateLimited: 429, models.Unavailable: 503, models.Internal: 500, "": 500,
+	} {
+		if got := statusOf(code); got != want {
+			t.Errorf("%s: %d, want %d", code, got, want)
+		}
+	}
+}
+
+func TestFailuresAreAnsweredAndLoggedOnce(t *testing.T) {
+	var next error
+	b := serve(t, auth.Config{}, func(c *fiber.Ctx) error {
+		switch c.Path() {
+		case "/fail":
+			return next
+		case "/panic":
+			panic("secret of the house")
+		}
+		return c.Next()
+	})
+	for _, tc := range []struct {
+		err    error
+		status int
+		body   string
+		retry  string
+	}{
+		{errors.New("disk on fire"), 500, `{"error":"Internal server error","code":"internal"}`, ""},
+		{fmt.Errorf("context: %w", models.Errorf(models.Paused, "paused: %s", "lunch")), 409, `{"error":"paused: lunch","code":"paused"}`, ""},
+		{models.Errorf(models.RateLimited, "slower"), 429, `{"error":"slower","code":"rate_limited"}`, "1"},
+		{models.Errorf(models.Unavailable, "later"), 503, `{"error":"later","code":"unavailable"}`, "1"},
+		{fiber.ErrServiceUnavailable, 503, `{"error":"the server is restarting: try again","code":"unavailable"}`, "1"},
+		{fiber.ErrTeapot, 400, `{"error":"the request is not HTTP as it must be","code":"invalid"}`, ""},
+	} {
+		next = tc.err
+		got := b.send(t, "GET", "/fail?token=hush", "")
+		if got.status != tc.status || got.body != tc.body || got.header.Get("Retry-After") != tc.retry || got.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%v: %d %s %v", tc.err, got.status, got.body, got.header)
+		}
+	}
+	if got := b.send(t, "GET", "/panic", ""); got.status != 500 || strings.Contains(got.body, "secret") {
+		t.Errorf("panic: %d %s", got.status, got.body)
+	}
+	if got := b.send(t, "GET", "/health", ""); got.status != 200 {
+		t.Errorf("after the panic: %d", got.status)
+	}
+	b.end()
+	log := b.log.String()
+	if strings.Count(log, "disk on fire") != 1 || strings.Count(log, "secret of the house") != 1 || strings.Count(log, "\n") != 2 {
+		t.Errorf("the log:\n%s", log)
+	}
+	if strings.Contains(log, "hush") {
+		t.Errorf("a query stands in the log:\n%s", log)
+	}
+}
