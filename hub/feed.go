@@ -27,6 +27,7 @@ type feed struct {
 	log    *slog.Logger
 	behind chan struct{} // size 1
 	most   int           // bytes that all rings may hold
+	onRing func()        // who else listens to the bell
 
 	position atomic.Int64 // all up to here is in the rings; advanced after they have it
 	looked   atomic.Int64 // when the log was last looked at, Unix ms
@@ -168,6 +169,20 @@ func (f *feed) leave(p *seat) {
 	}
 }
 
+// seats counts the streams that have a channel open in this process, but those that hide instance,
+// which are its own.
+func (f *feed) seats(ch, instance string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for _, r := range []*room{f.rooms[ch], f.rooms[models.Every]} {
+		if r != nil {
+			n += r.others(instance)
+		}
+	}
+	return n
+}
+
 // run reads what other processes wrote, when told and every second.
 func (f *feed) run(ctx context.Context) error {
 	ticker := time.NewTicker(lookEvery)
@@ -183,6 +198,7 @@ func (f *feed) run(ctx context.Context) error {
 			return nil
 		case <-f.behind:
 		case <-rung:
+			f.onRing()
 		case <-ticker.C:
 		}
 		err := f.catchUp(ctx)

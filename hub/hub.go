@@ -21,8 +21,9 @@ type Bell interface {
 
 // Options are the settings of a Hub.
 type Options struct {
-	Bell Bell // nil: no other process writes to the store
-	Log  *slog.Logger
+	Bell  Bell          // nil: no other process writes to the store
+	Grace time.Duration // two that wait for each other are left alone for; 0: 30 s
+	Log   *slog.Logger
 }
 
 // Hub is one process's room of the bus.
@@ -32,6 +33,8 @@ type Hub struct {
 	log      *slog.Logger
 	feed     *feed
 	presence *presence
+	waits    *waits
+	inbox    *inbox
 	draining chan struct{}
 
 	drain sync.Once
@@ -46,10 +49,12 @@ func New(st *store.Store, o Options) (*Hub, error) {
 	if err != nil {
 		return nil, err
 	}
+	w := newWaits(st, o)
 	h := &Hub{
-		store: st, log: o.Log, feed: newFeed(st, o, head), presence: newPresence(st, o.Log),
-		draining: make(chan struct{}),
+		store: st, log: o.Log, feed: newFeed(st, o, head), presence: newPresence(st, w, o.Log),
+		waits: w, inbox: newInbox(), draining: make(chan struct{}),
 	}
+	h.feed.onRing = w.look
 	st.OnCommit(h.feed.committed)
 	return h, nil
 }
@@ -59,6 +64,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return h.feed.run(ctx) })
 	g.Go(func() error { return h.presence.run(ctx) })
+	g.Go(func() error { return h.waits.run(ctx) })
 	return g.Wait()
 }
 
@@ -90,6 +96,6 @@ func (h *Hub) Ready(ctx context.Context) error {
 // Publish stores a checked draft and returns once it is on disk. Its delivery to those that
 // subscribe does not hold it up.
 func (h *Hub) Publish(ctx context.Context, who models.Principal, d models.Draft) (models.Receipt, error) {
-	verified := h.presence.speaks(who, d.Sender)
+	verified := h.presence.speaks(who, d.Sender, d.Channel)
 	return h.store.Append(ctx, store.Append{Draft: d, Principal: who.Name, Verified: verified})
 }

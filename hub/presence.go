@@ -26,6 +26,7 @@ type presence struct {
 	store *store.Store
 	log   *slog.Logger
 	kick  chan struct{} // size 1
+	waits *waits        // open ones keep this process's row fresh, too
 
 	writing sync.Mutex // held while signs are on their way to the store; mu comes after it
 
@@ -47,9 +48,9 @@ type watcher struct {
 	told bool // owned by run
 }
 
-func newPresence(st *store.Store, log *slog.Logger) *presence {
+func newPresence(st *store.Store, w *waits, log *slog.Logger) *presence {
 	return &presence{
-		store: st, log: log, kick: make(chan struct{}, 1), signs: map[string]store.Sign{},
+		store: st, waits: w, log: log, kick: make(chan struct{}, 1), signs: map[string]store.Sign{},
 		held: map[string]string{}, watchers: map[*watcher]bool{}, online: map[string]bool{},
 	}
 }
@@ -72,7 +73,7 @@ func (h *Hub) Instances(ctx context.Context, who models.Principal, status models
 // Seen notes that an instance just called.
 func (h *Hub) Seen(who models.Principal, instance string) {
 	if instance != "" {
-		h.presence.seen(instance)
+		h.presence.seen(instance, "")
 	}
 }
 
@@ -113,19 +114,30 @@ func (h *Hub) Watch(fn func(instance string, s models.Status)) (stop func()) {
 	}
 }
 
-func (p *presence) seen(id string) {
+// seen notes a sign of life, and the channel that was used unless it is empty.
+func (p *presence) seen(id, ch string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	sign, known := p.signs[id]
 	if known || len(p.signs) < maxUnwritten {
 		sign.ID, sign.At = id, models.TimeOf(time.Now())
+		if ch != "" {
+			sign.Channel = ch
+		}
 		p.signs[id] = sign
 	}
 }
 
+// lastUsed is the channel of a sign that is not written yet.
+func (p *presence) lastUsed(id string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.signs[id].Channel
+}
+
 // speaks notes a sign of life and says whether who holds the name.
-func (p *presence) speaks(who models.Principal, id string) bool {
-	p.seen(id)
+func (p *presence) speaks(who models.Principal, id, ch string) bool {
+	p.seen(id, ch)
 	if who.Session == "" {
 		return false
 	}
@@ -210,13 +222,16 @@ func (p *presence) pause(ctx context.Context) {
 	}
 }
 
-// keep notes the held names as seen.
+// keep notes the held names and those that wait as seen.
 func (p *presence) keep() {
 	now := time.Now()
 	if now.Sub(p.kept) < holdEvery {
 		return
 	}
 	p.kept = now
+	for _, id := range p.waits.instances(models.Every) {
+		p.seen(id, "")
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for id := range p.held {
@@ -232,7 +247,7 @@ func (p *presence) flush(ctx context.Context) {
 	signs := slices.Collect(maps.Values(p.signs))
 	clear(p.signs)
 	p.gone = false
-	holding := len(p.held) > 0
+	holding := len(p.held) > 0 || p.waits.any()
 	p.mu.Unlock()
 	if len(signs) == 0 && !holding {
 		return

@@ -128,9 +128,9 @@ func TestWatchersSeeWhoComesAndGoes(t *testing.T) {
 }
 
 func TestASignIsKeptWhileTheStoreCannotWrite(t *testing.T) {
-	p := newPresence(nil, nil)
+	p := newPresence(nil, nil, nil)
 	for i := range 2 * maxUnwritten {
-		p.seen(fmt.Sprint("i", i))
+		p.seen(fmt.Sprint("i", i), "")
 	}
 	if len(p.signs) != maxUnwritten {
 		t.Errorf("%d signs wait, at most %d are promised", len(p.signs), maxUnwritten)

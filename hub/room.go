@@ -7,6 +7,26 @@ import (
 	"crosstalk/models"
 )
 
+// Entry is one message as it is delivered: encoded once, shared by all its readers, never changed.
+type Entry struct {
+	models.Message
+	Event []byte // {"type":"message","message":Message}
+}
+
+const (
+	eventHead = `{"type":"message","message":`
+	eventTail = `}`
+)
+
+func newEntry(m models.Message) *Entry {
+	event := make([]byte, 0, 320+len(m.Content)+len(m.Content)/16)
+	event = m.AppendJSON(append(event, eventHead...))
+	return &Entry{Message: m, Event: append(event, eventTail...)}
+}
+
+// JSON is the Message inside Event.
+func (e *Entry) JSON() []byte { return e.Event[len(eventHead) : len(e.Event)-len(eventTail)] }
+
 // ringBytes bounds what one room keeps in memory for readers that are a little behind.
 const ringBytes = 1 << 20
 
@@ -116,5 +136,15 @@ func (r *room) wake() {
 	}
 }
 
-// all says whether the room is that of every channel.
-func (r *room) all() bool { return r.channel == models.Every }
+// others counts the seats of those that do not hide instance.
+func (r *room) others(instance string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for _, p := range r.seats {
+		if instance == "" || p.sub.hide != instance {
+			n++
+		}
+	}
+	return n
+}

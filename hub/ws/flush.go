@@ -183,6 +183,9 @@ func (c *conn) push(b *batch) bool {
 		_ = c.nc.SetWriteDeadline(time.Now().Add(stall))
 		n, err := c.nc.Write(b.buf[b.done:])
 		b.done += n
+		if n > 0 {
+			c.heard.Store(true) // a ping may be far behind in what it still has to read
+		}
 		switch {
 		case err == nil || n > 0 && errors.Is(err, os.ErrDeadlineExceeded):
 		case errors.Is(err, os.ErrDeadlineExceeded) && c.giveUp(b):

@@ -200,10 +200,13 @@ func (c closed) code() int {
 	return int(binary.BigEndian.Uint16(c))
 }
 
-// read returns the next message of the given type; another one fails the test.
+// read returns the next message of the given type, having passed over positions; another one fails the test.
 func (p *peer) read(want string) message {
 	p.t.Helper()
 	m, err := p.next()
+	for err == nil && m.Type == "position" && want != "position" {
+		m, err = p.next()
+	}
 	if err != nil {
 		p.t.Fatalf("waiting for %q: %v", want, err)
 	}

@@ -51,9 +51,10 @@ func (s *Store) alive(tx *gorm.DB, now models.Time) error {
 
 // Sign is one instance's sign of life.
 type Sign struct {
-	ID   string
-	At   models.Time
-	Gone string // the session that has let go of the name, if one has
+	ID      string
+	At      models.Time
+	Channel string // that it used, if it did
+	Gone    string // the session that has let go of the name, if one has
 }
 
 // Seen notes signs of life and names let go of, and, if holding, that this process lives. Ids that
@@ -67,7 +68,9 @@ func (s *Store) Seen(ctx context.Context, signs []Sign, holding bool) error {
 			}
 		}
 		for _, sign := range signs {
-			if err := tx.Exec("UPDATE instances SET last_seen = max(last_seen, ?) WHERE id = ?", sign.At, sign.ID).Error; err != nil {
+			err := tx.Exec(`UPDATE instances SET last_seen = max(last_seen, ?), last_channel = coalesce(nullif(?, ''), last_channel)
+				WHERE id = ?`, sign.At, sign.Channel, sign.ID).Error
+			if err != nil {
 				return err
 			}
 			if sign.Gone == "" {

@@ -39,6 +39,7 @@ type Store struct {
 	queue     chan *pending
 	committed func([]models.Message)
 	failing   atomic.Bool  // the last write failed
+	wrote     atomic.Bool  // something was appended that the tender has not seen
 	seen      participants // owned by the writer
 
 	// Guarded by mu.

@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	tendEvery   = 500 * time.Millisecond
+	tendEvery   = 500 * time.Millisecond // when this process has written
+	lookEvery   = 20                     // of these, whether it has or not
 	pruneEvery  = 10 * time.Minute
 	pruneBatch  = 500 // messages a transaction
 	pruneRounds = 200 // batches before the indexer has its turn again
@@ -23,13 +24,17 @@ func (s *Store) tendLoop(ctx context.Context) {
 	ticker := time.NewTicker(tendEvery)
 	defer ticker.Stop()
 	var pruned time.Time
-	for {
+	for round := 0; ; round++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
+		if !s.wrote.Swap(false) && round%lookEvery != 0 {
+			continue
+		}
 		if mine, err := s.lock.TryLock(); err != nil || !mine {
+			s.wrote.Store(true) // whoever has the lock may have looked already
 			continue
 		}
 		if err := s.indexAll(ctx); err != nil {
@@ -130,6 +135,8 @@ func (s *Store) forget(ctx context.Context, now models.Time) error {
 			(SELECT principal, sender, key FROM idempotency WHERE created_at <= ? LIMIT ?)`, now - models.Time(Remembered.Milliseconds())},
 		{`DELETE FROM participants WHERE (channel, sender) IN
 			(SELECT channel, sender FROM participants WHERE last_at < ? LIMIT ?)`, now - models.Time(activeFor.Milliseconds())},
+		{`DELETE FROM waits WHERE id IN (SELECT id FROM waits WHERE since < ? AND node NOT IN
+			(SELECT id FROM nodes WHERE seen_at >= waits.since) LIMIT ?)`, now - models.Time(Fresh.Milliseconds())},
 		{`DELETE FROM nodes WHERE id IN (SELECT id FROM nodes WHERE seen_at < ? LIMIT ?)`, now - models.Time(activeFor.Milliseconds())},
 	} {
 		for n := int64(pruneBatch); n == pruneBatch && ctx.Err() == nil; {

@@ -112,5 +112,6 @@ func (s *Store) commit(batch []*pending) ([]models.Message, error) {
 		s.seen.forget()
 		return nil, s.writing(err)
 	}
+	s.wrote.Store(true)
 	return b.messages, s.writing(nil)
 }
