@@ -3,6 +3,7 @@ package models
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // General is the channel that always exists.
@@ -26,7 +27,11 @@ type Channel struct {
 // ParseChannel normalises a channel name: lower case, spaces and underscores to hyphens, anything
 // else but a-z, 0-9 and hyphen dropped, hyphens collapsed and trimmed.
 func ParseChannel(name string) (string, error) {
-	if err := checkText("channel", name, 0, 4*MaxChannel); err != nil {
+	const most = 4 * MaxChannel // before normalising
+	if utf8.RuneCountInString(name) > most {
+		return "", Errorf(Invalid, "channel name is longer than %d characters: choose a shorter one", MaxChannel)
+	}
+	if err := checkText("channel", name, 0, most); err != nil {
 		return "", err
 	}
 	var b strings.Builder

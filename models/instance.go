@@ -2,6 +2,7 @@ package models
 
 import (
 	"strings"
+	"unicode"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -26,21 +27,36 @@ type Instance struct {
 	SessionToken *string `json:"session_token" gorm:"-"` // always null; predecessors' clients expect the field
 }
 
-// ParseInstance checks an instance id; field names it in the error. The id comes back trimmed.
+// ParseInstance checks an instance id; field names it in the error. The id comes back without the
+// blanks around it.
 func ParseInstance(field, id string) (string, error) {
-	id = strings.TrimSpace(id)
+	id = strings.Trim(id, " ")
 	if err := checkName(field, id); err != nil {
 		return "", err
 	}
 	switch FoldInstance(id) {
+	case "":
+		return "", Errorf(Invalid, "%s has no character that can be seen: choose another name", field)
 	case "system", "user", "human", "server", "crosstalk":
 		return "", Errorf(Invalid, "%s %q is reserved: choose a name of your own, such as %q", field, id, id+"-1")
 	}
 	return id, nil
 }
 
-// FoldInstance returns the form in which two ids that look alike are equal.
-func FoldInstance(id string) string { return strings.ToLower(norm.NFKC.String(id)) }
+// FoldInstance returns the form in which two ids are equal that differ only by case, by Unicode
+// compatibility form, or by characters that are not drawn. Case goes up and down again, because some
+// letters have two small forms and one capital.
+func FoldInstance(id string) string {
+	if ascii(id) {
+		return strings.ToLower(id)
+	}
+	return norm.NFKC.String(strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) {
+			return -1
+		}
+		return unicode.ToLower(unicode.ToUpper(r))
+	}, norm.NFKC.String(id)))
+}
 
 // Registration is what an instance says of itself.
 type Registration struct {

@@ -3,7 +3,9 @@ package models
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -27,17 +29,15 @@ func (t Time) MarshalJSON() ([]byte, error) {
 	return t.Time().AppendFormat(make([]byte, 0, 32), `"`+timeLayout+`"`), nil
 }
 
-// UnmarshalJSON reads any RFC 3339 time.
+// UnmarshalJSON reads any RFC 3339 time; null changes nothing.
 func (t *Time) UnmarshalJSON(b []byte) error {
-	s, err := strconv.Unquote(string(b))
-	if err != nil {
+	var at *time.Time
+	if err := json.Unmarshal(b, &at); err != nil {
 		return fmt.Errorf("time %s: %w", b, err)
 	}
-	at, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
-		return fmt.Errorf("time %s: %w", b, err)
+	if at != nil {
+		*t = TimeOf(*at)
 	}
-	*t = TimeOf(at)
 	return nil
 }
 
@@ -47,19 +47,26 @@ type Int struct {
 	Set   bool
 }
 
-// ParseInt reads a number from a query parameter; field names it in the error.
+// ParseInt reads a number from a query parameter; field names it in the error. What is beyond 64 bits
+// becomes the greatest or least number there is: as an id it is past the head, as a limit it is clamped.
 func ParseInt(field, s string) (Int, error) {
 	s = strings.TrimSpace(s)
 	if s == "" {
 		return Int{}, nil
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil {
+	if errors.Is(err, strconv.ErrSyntax) {
 		f, ferr := strconv.ParseFloat(s, 64)
-		if ferr != nil || f != float64(int64(f)) {
+		switch {
+		case ferr != nil && !errors.Is(ferr, strconv.ErrRange), f != math.Trunc(f), strings.ContainsAny(s, "xXnN_"):
 			return Int{}, Errorf(Invalid, "%s must be a whole number, not %.40q", field, s)
+		case f >= math.MaxInt64:
+			n = math.MaxInt64
+		case f <= math.MinInt64:
+			n = math.MinInt64
+		default:
+			n = int64(f)
 		}
-		n = int64(f)
 	}
 	return Int{Value: n, Set: true}, nil
 }
@@ -92,7 +99,8 @@ func (i Int) Ptr() *int64 {
 }
 
 // AppendJSON appends m as JSON to dst. It is the one encoding of a message: every door sends it.
-// Against encoding/json it takes a third of the time and one buffer (BenchmarkAppendJSON).
+// Against encoding/json it takes a third of the time, 0.35 us to 1.03 with a text of 200 bytes, and
+// allocates nothing (BenchmarkAppendJSON).
 func (m *Message) AppendJSON(dst []byte) []byte {
 	dst = strconv.AppendInt(append(dst, `{"id":`...), m.ID, 10)
 	dst = strconv.AppendInt(append(dst, `,"seq":`...), m.Seq, 10)

@@ -19,17 +19,19 @@ func Words(text string) []string {
 	}
 	var words []string
 	var b strings.Builder
+	full := false // the word is cut here
 	end := func() {
 		if b.Len() > 0 {
 			words = append(words, b.String())
 			b.Reset()
 		}
+		full = false
 	}
 	for _, r := range text {
 		switch {
 		case unicode.IsLetter(r) || unicode.IsDigit(r):
 			r = unicode.ToLower(r)
-			if b.Len()+utf8.RuneLen(r) <= maxWord {
+			if full = full || b.Len()+utf8.RuneLen(r) > maxWord; !full {
 				b.WriteRune(r)
 			}
 		case unicode.Is(unicode.M, r):
