@@ -82,7 +82,7 @@ func converse(h *house, script string) string {
 			if err != nil {
 				h.t.Fatal(err)
 			}
-			time.Sleep(d)
+			<-time.After(d)
 		case "close":
 			var code int
 			if _, err := fmt.Sscan(rest, &code); err != nil {

@@ -29,6 +29,7 @@ type house struct {
 	srv  *Server
 	addr string
 	dial func() (net.Conn, error)
+	stop func() // ends the door's Run
 }
 
 // newHouse opens a bus on a socket of this machine.
@@ -74,6 +75,7 @@ func (h *house) open(c auth.Config, ln net.Listener) {
 	web := &http.Server{Handler: h.srv, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
 	var running sync.WaitGroup
 	ctx, stop := context.WithCancel(context.Background())
+	h.stop = stop
 	hubCtx, stopHub := context.WithCancel(context.Background())
 	running.Go(func() { _ = h.hub.Run(hubCtx) })
 	running.Go(func() { _ = h.srv.Run(ctx) })

@@ -1,0 +1,304 @@
+package ws
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"crosstalk/auth"
+)
+
+// only returns the one connection that there is.
+func (h *house) only() *conn {
+	h.t.Helper()
+	conns := h.srv.all()
+	if len(conns) != 1 {
+		h.t.Fatalf("%d connections", len(conns))
+	}
+	return conns[0]
+}
+
+func TestRunQueueIsFirstInFirstOut(t *testing.T) {
+	var q runQueue
+	q.ready.L = &q.mu
+	conns := make([]*conn, 5)
+	for i := range conns {
+		conns[i] = new(conn)
+	}
+	for round := range 3 {
+		for _, c := range conns[:3] {
+			q.push(c)
+		}
+		if q.pop() != conns[0] {
+			t.Fatal("not the first")
+		}
+		q.push(conns[3])
+		for i := 1; i <= 3; i++ {
+			if q.pop() != conns[i] {
+				t.Fatalf("round %d: not number %d", round, i)
+			}
+		}
+	}
+	q.push(conns[0])
+	q.close()
+	if q.pop() != nil {
+		t.Error("a closed queue gives nothing")
+	}
+}
+
+func TestNoWakeUpIsLost(t *testing.T) {
+	h := newHouse(t, auth.Config{})
+	p := h.connect("/ws")
+	p.read("welcome")
+	c := h.only()
+	const senders = 4
+	var ready, done sync.WaitGroup
+	for round := range 3000 {
+		ready.Add(1)
+		for range senders {
+			done.Go(func() {
+				ready.Wait()
+				c.send(appendPong(nil, fmt.Append(nil, round)))
+			})
+		}
+		ready.Done()
+		done.Wait()
+		for range senders { // the last one comes only if somebody looked after it was sent
+			if m := p.read("pong"); string(m.ID) != fmt.Sprint(round) {
+				t.Fatalf("round %d: %s", round, m.ID)
+			}
+		}
+	}
+	eventually(t, "nobody's turn any more", func() bool { return c.turn.Load() == idle })
+}
+
+func TestOneTurnWritesOneBatch(t *testing.T) {
+	h := newHouse(t, auth.Config{})
+	c := h.srv.newConn(shared())
+	for _, ch := range []string{"a", "b"} {
+		st, err := c.open(t.Context(), []string{ch}, nil, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.attach(st, nil)
+	}
+	defer c.release()
+	for i := range 20 {
+		h.publish([]string{"a", "b"}[i%2], "bob", strings.Repeat("x", 10_000))
+	}
+	b := new(batch)
+	var sizes []int
+	for c.gather(b); len(b.buf) > 0; c.gather(b) {
+		if len(b.buf) > batchBytes+2*10_400 {
+			t.Errorf("%d bytes in one turn", len(b.buf))
+		}
+		if b.more != (len(b.buf) >= batchBytes) {
+			t.Errorf("%d bytes, more %v", len(b.buf), b.more)
+		}
+		sizes = append(sizes, len(b.buf))
+	}
+	if len(sizes) != 3 {
+		t.Errorf("204 KB in turns of %v", sizes)
+	}
+}
+
+// fill publishes n messages of size bytes and returns what their contents begin with.
+func (h *house) fill(channel string, n, size int) {
+	h.t.Helper()
+	for i := range n {
+		h.publish(channel, "bob", fmt.Sprintf("%d %s", i, strings.Repeat("x", size)))
+	}
+}
+
+// number returns what fill counted.
+func number(content string) (n int) {
+	if _, err := fmt.Sscan(content, &n); err != nil {
+		return -1
+	}
+	return n
+}
+
+func TestSlowReaderHurtsNobody(t *testing.T) {
+	h := newHouse(t, auth.Config{})
+	slow := h.connect("/ws?channels=a,bulk")
+	slow.read("welcome")
+	peers := make([]*peer, 999)
+	for i := range peers {
+		peers[i] = h.connect("/ws?channels=a")
+		peers[i].read("welcome")
+		peers[i].read("subscribed")
+	}
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	const bulk, small = 160, 20
+	// deliver has the 999 read small messages, and says how long that took.
+	deliver := func() time.Duration {
+		begin := time.Now()
+		h.fill("a", small, 10)
+		for n, p := range peers {
+			for i := range small {
+				if got := number(p.content()); got != i {
+					t.Fatalf("peer %d: message %d is %d", n, i, got)
+				}
+			}
+		}
+		return time.Since(begin)
+	}
+	calm := deliver()
+	h.fill("bulk", bulk, 200_000) // 32 MB: more than a socket takes, and 32 times what memory keeps
+	if took := deliver(); took > 5*calm+time.Second {
+		t.Errorf("999 readers had their messages after %s, and after %s with a slow one", calm, took)
+	}
+	if grown := heap() - before; grown > 8<<20 {
+		t.Errorf("one slow reader costs %d KB", grown>>10)
+	}
+	// Now it reads again, or comes back: either way it has all, in one stream over both channels.
+	for last := int64(0); last < bulk+2*small; {
+		m, err := slow.next()
+		switch {
+		case err != nil:
+			t.Logf("the slow reader was at %d: %v", last, err)
+			slow = h.connect(fmt.Sprintf("/ws?channels=a,bulk&after_id=%d", last))
+		case m.Type == "message" && m.Message.ID != last+1:
+			t.Fatalf("the slow reader: after message %d came %d", last, m.Message.ID)
+		case m.Type == "message":
+			last++
+		}
+	}
+}
+
+func TestStalledReaderIsClosed4008AndResumes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newBubble(t, auth.Config{})
+		p := h.connect("/ws?channels=a")
+		p.read("welcome")
+		p.read("subscribed")
+		h.fill("a", 50, 10_000)
+		begin := time.Now()
+		if got := number(p.content()); got != 0 { // the rest of its batch is under way, and waits
+			t.Fatalf("first message is %d", got)
+		}
+		time.Sleep(stall + time.Second)
+		last := int64(1)
+		for {
+			m, err := p.next()
+			if c := closed(nil); errors.As(err, &c) {
+				if c.code() != 4008 || time.Since(begin) > stall+2*time.Second {
+					t.Errorf("%v after %s", c, time.Since(begin))
+				}
+				break
+			}
+			if err != nil || m.Message.ID != last+1 {
+				t.Fatalf("after message %d: %+v %v", last, m, err)
+			}
+			last++
+		}
+		if last > 10 {
+			t.Errorf("%d messages were written at once", last)
+		}
+		p.leave(4008)
+		p.ended()
+		again := h.connect(fmt.Sprintf("/ws?channels=a&after_id=%d", last))
+		again.read("welcome")
+		again.read("subscribed")
+		for ; last < 50; last++ {
+			if m := again.read("message").Message; m.ID != last+1 {
+				t.Fatalf("after message %d came %d", last, m.ID)
+			}
+		}
+	})
+}
+
+func TestWhoNeverReadsIsCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newBubble(t, auth.Config{})
+		h.connect("/ws?channels=a")
+		h.fill("a", 50, 10_000)
+		time.Sleep(stall + linger - time.Second)
+		if n := h.srv.Len(); n != 1 {
+			t.Fatalf("%d connections too early", n)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if n := h.srv.Len(); n != 0 {
+			t.Errorf("%d connections %s later", n, stall+linger+time.Second)
+		}
+	})
+}
+
+func TestReaderThatIsSlowButReadsStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newBubble(t, auth.Config{})
+		p := h.connect("/ws?channels=a")
+		p.read("welcome")
+		p.read("subscribed")
+		h.fill("a", 50, 10_000)
+		for i := range 50 {
+			if got := number(p.content()); got != i {
+				t.Fatalf("message %d is %d", i, got)
+			}
+			time.Sleep(stall - time.Second)
+		}
+	})
+}
+
+func TestCommandsWaitUntilAnswersAreRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newBubble(t, auth.Config{})
+		p := h.connect("/ws")
+		p.read("welcome")
+		const n = 4000
+		id := `"` + strings.Repeat("x", 200) + `"`
+		var writing sync.WaitGroup
+		writing.Go(func() {
+			for range n {
+				if _, err := p.nc.Write(masked(fin|opText, []byte(`{"type":"ping","id":`+id+`}`))); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+		synctest.Wait()
+		c := h.only()
+		c.mu.Lock()
+		waiting := len(c.out)
+		c.mu.Unlock()
+		if waiting < maxAnswers || waiting > maxAnswers+1000 {
+			t.Errorf("%d bytes of answers wait", waiting)
+		}
+		for range n {
+			if m := p.read("pong"); string(m.ID) != id {
+				t.Fatalf("id %s", m.ID)
+			}
+		}
+		writing.Wait()
+	})
+}
+
+func TestPongsAreDroppedBeforeTheyFillMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newBubble(t, auth.Config{})
+		p := h.connect("/ws")
+		p.read("welcome")
+		for range 5000 {
+			p.write(masked(fin|opPing, make([]byte, 125)))
+		}
+		synctest.Wait()
+		c := h.only()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if len(c.out) > maxAnswers+200 {
+			t.Errorf("%d bytes of pongs wait", len(c.out))
+		}
+	})
+}

@@ -1,0 +1,154 @@
+package ws
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+
+	"crosstalk/auth"
+	"crosstalk/models"
+)
+
+// talk has n messages published in each channel by publishers that run side by side. The returned function waits for
+// the last one.
+func (h *house) talk(n int, channels ...string) (wait func()) {
+	var talking sync.WaitGroup
+	for _, ch := range channels {
+		talking.Go(func() {
+			for i := range n {
+				draft := models.Draft{Channel: ch, Sender: "bob", Content: fmt.Sprint(i), Type: models.TypeMessage, Kind: models.KindAgent}
+				if _, err := h.hub.Publish(context.Background(), shared(), draft); err != nil {
+					h.t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	return talking.Wait
+}
+
+func TestResumesWithoutGapOrRepeat(t *testing.T) {
+	h := newHouse(t, auth.Config{})
+	const each = 500
+	wait := h.talk(each, "a", "b", "c")
+	defer wait()
+	var clients sync.WaitGroup
+	for client := range 4 {
+		clients.Go(func() {
+			query := []string{"*", "a,b,c", "c,b,a", "*"}[client]
+			last := int64(0)
+			for last < 3*each {
+				p, _, err := h.shake(fmt.Sprintf("/ws?channels=%s&after_id=%d", query, last))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for range 1 + rand.IntN(300) {
+					m, err := p.next()
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if m.Type == "subscribed" && !m.Recovered {
+						t.Errorf("after %d: %+v", last, m)
+					}
+					if m.Type != "message" {
+						continue
+					}
+					if m.Message.ID != last+1 {
+						t.Errorf("client %d: after message %d came %d", client, last, m.Message.ID)
+						return
+					}
+					if last++; last == 3*each {
+						break
+					}
+				}
+				_ = p.nc.Close() // without a goodbye, like a laptop that goes to sleep
+			}
+		})
+	}
+	clients.Wait()
+}
+
+// TestSubscriptionsComeAndGoWithoutGapOrRepeat has a client leave and join channels again and again while all of them
+// are talked in. It resumes each where it heard it last.
+func TestSubscriptionsComeAndGoWithoutGapOrRepeat(t *testing.T) {
+	h := newHouse(t, auth.Config{})
+	const each = 400
+	p := h.connect("/ws?channels=a,b,c&after_id=0")
+	p.read("welcome")
+	wait := h.talk(each, "a", "b", "c")
+	defer wait()
+	heard, on, last := map[string]int{}, map[string]bool{}, map[string]int64{}
+	for heard["a"]+heard["b"]+heard["c"] < 3*each {
+		m, err := p.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ch := m.Channel
+		switch m.Type {
+		case "subscribed":
+			on[ch] = true
+		case "unsubscribed":
+			on[ch] = false
+			p.say(`{"type":"subscribe","channel":%q,"after_id":%d}`, ch, last[ch])
+		case "message":
+			ch = m.Message.Channel
+			if !on[ch] || number(m.Message.Content) != heard[ch] {
+				t.Fatalf("in %s, subscribed %v, after %d messages: %+v", ch, on[ch], heard[ch], m)
+			}
+			heard[ch]++
+			last[ch] = m.Message.ID
+			if rand.IntN(10) == 0 && heard[ch] < each {
+				p.say(`{"type":"unsubscribe","channel":%q}`, ch)
+			}
+		case "error": // of an unsubscribe that came twice
+			if m.Code != "not_found" {
+				t.Fatalf("%+v", m)
+			}
+		}
+	}
+}
+
+func TestConnectionHoldsAtMostAThousandChannels(t *testing.T) {
+	h := newHouse(t, auth.Config{})
+	p := h.connect("/ws?channels=" + list(100))
+	p.read("welcome")
+	for range 100 {
+		p.read("subscribed")
+	}
+	for i := 100; i < maxChannels; i++ {
+		p.say(`{"type":"subscribe","channel":%q}`, channelName(i))
+		p.read("subscribed")
+	}
+	p.say(`{"type":"subscribe","channel":"one-more"}`)
+	if m := p.read("error"); m.Code != "invalid" || !strings.Contains(m.Error, "1000") {
+		t.Errorf("%+v", m)
+	}
+	p.say(`{"type":"unsubscribe","channel":%q}`, channelName(1))
+	p.read("unsubscribed")
+	p.say(`{"type":"subscribe","channel":"one-more"}`)
+	p.read("subscribed")
+	h.publish(channelName(999), "bob", "still heard")
+	p.read("message")
+}
+
+func TestSlowClientHearsTheLatestOfEachInstance(t *testing.T) {
+	p := &presence{status: map[string]models.Status{}}
+	for range 1000 {
+		p.note("bob", models.Online)
+		p.note("eve", models.Online)
+		p.note("bob", models.Offline)
+	}
+	want := appendText(nil, appendPresence(nil, "bob", models.Offline))
+	want = appendText(want, appendPresence(nil, "eve", models.Online))
+	if got := p.flush(nil); string(got) != string(want) {
+		t.Errorf("got %q", got)
+	}
+	if again := p.flush(nil); len(again) != 0 {
+		t.Errorf("told twice: %q", again)
+	}
+}
