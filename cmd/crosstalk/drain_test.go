@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -98,6 +99,9 @@ func TestDrainsAThousandSockets(t *testing.T) {
 				t.Errorf("exit code %d after %s", code, took)
 			}
 			t.Logf("drained in %s", took)
+			if strings.Contains(hub.stderr.String(), "did not leave in time") {
+				t.Error("somebody was waited for in vain")
+			}
 			if got := <-poll; got != "" {
 				t.Error(got)
 			}
@@ -222,6 +226,68 @@ func checkStored(t *testing.T, db string, acknowledged [][]int64) {
 	}
 	if count == 0 {
 		t.Error("nobody published anything")
+	}
+}
+
+func TestRequestOnItsWayIsAnswered(t *testing.T) {
+	db := dbIn(t)
+	hub := spawn(t, db)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(hub.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	const body = `{"channel":"load","sender":"tester","content":"just in time"}`
+	fmt.Fprintf(conn, "POST /api/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+
+		"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n", len(body))
+	answers := bufio.NewReader(conn)
+	if res, err := http.ReadResponse(answers, nil); err != nil || res.StatusCode != http.StatusContinue {
+		t.Fatalf("the head was not read: %v, %v", res, err)
+	}
+	if err := hub.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool { return refuses(hub.url) })
+	slowly := time.NewTicker(10 * time.Millisecond)
+	defer slowly.Stop()
+	for i := range len(body) {
+		<-slowly.C
+		fmt.Fprint(conn, body[i:i+1])
+	}
+	res, err := http.ReadResponse(answers, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got receipt
+	if err := json.NewDecoder(res.Body).Decode(&got); err != nil || res.StatusCode != http.StatusOK {
+		t.Errorf("answered %d, %v", res.StatusCode, err)
+	}
+	_ = hub.Wait()
+	if code := hub.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	checkStored(t, db, [][]int64{{got.ID}})
+}
+
+// refuses says whether nobody listens there any more.
+func refuses(url string) bool {
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err == nil {
+		_ = conn.Close()
+	}
+	return err != nil
+}
+
+func TestSilentConnectionHoldsNothingUp(t *testing.T) {
+	hub := spawn(t, dbIn(t))
+	conn, err := net.Dial("tcp", strings.TrimPrefix(hub.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	call(t, client(t), hub.url+"/health", nil, nil) // so that the connection before has been accepted
+	if took := hub.exited(t, syscall.SIGTERM); took > 2*time.Second {
+		t.Errorf("the hub waited %s for a connection on which nothing was said", took)
 	}
 }
 

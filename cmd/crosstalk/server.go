@@ -37,15 +37,9 @@ type server struct {
 	bell    *doorbell.File // nil where there can be none
 	hub     *hub.Hub
 	sockets *ws.Server
-	app     app
+	listen  func(net.Listener) error // serves until the listener closes
 	handoff *handoff.Handoff
 	doorman *doorman
-}
-
-// app is what is needed of the engine that listens.
-type app interface {
-	Listener(net.Listener) error
-	ShutdownWithContext(context.Context) error
 }
 
 // openServer opens the database and builds what stands on it. Nothing runs yet.
@@ -78,7 +72,7 @@ func openServer(ctx context.Context, log *slog.Logger, o serverOptions) (s *serv
 	first(s.handoff.Take)
 	fiber.Server().Logger = engineLog{log}
 	fiber.Server().SecureErrorLogMessage = true // else what it logs may quote requests, keys included
-	s.app = fiber
+	s.listen = fiber.Listener
 	return s, nil
 }
 
@@ -105,7 +99,7 @@ func (s *server) run(ctx context.Context, listeners []net.Listener, profiles net
 	parts.Go(func() error { return s.sockets.Run(live) })
 	parts.Go(s.handoff.Serve)
 	for _, l := range listeners {
-		parts.Go(func() error { return s.app.Listener(s.doorman.listener(l)) })
+		parts.Go(func() error { return s.listen(s.doorman.listener(l)) })
 	}
 	if profiles != nil {
 		parts.Go(func() error { return serveProfiles(live, profiles) })
@@ -134,7 +128,6 @@ func (s *server) drain() {
 	s.hub.Drain()
 	s.doorman.hush()
 	var going errgroup.Group
-	going.Go(func() error { return s.app.ShutdownWithContext(ctx) })
 	going.Go(func() error { return s.handoff.Shutdown(ctx) })
 	going.Go(func() error { s.sockets.Drain(ctx); return nil })
 	if err := going.Wait(); err != nil {
