@@ -59,27 +59,55 @@ func isName(e ast.Expr, name string) bool {
 
 // testsDoNotSleep allows the helper named eventually, which waits for other processes, and bubbles of
 // testing/synctest, where sleeping is how time passes.
-func testsDoNotSleep(t *Tree) []string {
-	return t.eachFile(func(_ *Package, f *File) (found []string) {
-		clock, bubble := localName(f, "time"), localName(f, "testing/synctest")
-		if !f.Test || clock == "" {
-			return nil
-		}
-		ast.Inspect(f.AST, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.FuncDecl:
-				return n.Name.Name != "eventually"
-			case *ast.CallExpr:
-				s, ok := n.Fun.(*ast.SelectorExpr)
-				if ok && bubble != "" && isName(s.X, bubble) && s.Sel.Name == "Test" {
-					return false
-				}
-				if ok && isName(s.X, clock) && s.Sel.Name == "Sleep" {
-					found = append(found, t.at(n, "a test that sleeps is slow or flaky: wait for the fact, or use synctest"))
-				}
+func testsDoNotSleep(t *Tree) (found []string) {
+	for _, p := range t.Packages {
+		bubbles := p.bubbles()
+		for _, f := range p.Files {
+			clock := localName(f, "time")
+			if !f.Test || clock == "" {
+				continue
 			}
-			return true
-		})
-		return found
-	})
+			ast.Inspect(f.AST, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.FuncDecl:
+					return n.Name.Name != "eventually"
+				case *ast.CallExpr:
+					if id, ok := n.Fun.(*ast.Ident); isBubble(f, n) || ok && bubbles[id.Name] {
+						return false
+					}
+					if s, ok := n.Fun.(*ast.SelectorExpr); ok && isName(s.X, clock) && s.Sel.Name == "Sleep" {
+						found = append(found, t.at(n, "a test that sleeps is slow or flaky: wait for the fact, or use synctest"))
+					}
+				}
+				return true
+			})
+		}
+	}
+	return found
+}
+
+// bubbles names the package's helpers that run what they are given in a bubble.
+func (p *Package) bubbles() map[string]bool {
+	names := map[string]bool{}
+	for _, f := range p.Files {
+		for _, d := range f.AST.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			ast.Inspect(fn, func(n ast.Node) bool {
+				if call, ok := n.(*ast.CallExpr); ok && isBubble(f, call) {
+					names[fn.Name.Name] = true
+				}
+				return true
+			})
+		}
+	}
+	return names
+}
+
+func isBubble(f *File, call *ast.CallExpr) bool {
+	name := localName(f, "testing/synctest")
+	s, ok := call.Fun.(*ast.SelectorExpr)
+	return ok && name != "" && isName(s.X, name) && s.Sel.Name == "Test"
 }

@@ -23,16 +23,19 @@ func lines(n int) string { return strings.Repeat("\n", n) }
 func offenders() []sample {
 	return []sample{
 		{"imports point down", map[string]string{
-			"hub/ws/a.go":        "package ws\nimport \"crosstalk/rest\"",
-			"rest/a.go":          "package rest\nimport (\n\"crosstalk/internal/handoff\"\n\"crosstalk/hub\"\n)",
-			"models/store/a.go":  "package store\nimport \"crosstalk/models\"\nimport \"crosstalk/hub\"",
-			"models/a.go":        "package models\nimport \"crosstalk/models/store\"",
-			"hub/doorbell/a.go":  "package doorbell\nimport \"crosstalk/hub\"",
-			"auth/oauth/a.go":    "package oauth\nimport \"crosstalk/auth\"",
-			"auth/a.go":          "package auth\nimport \"crosstalk/auth/oauth\"",
-			"util/a.go":          "package util",
-			"cmd/crosstalk/a.go": "package main\nimport \"crosstalk/hub/ws\"\nimport \"crosstalk/util\"",
+			"hub/ws/a.go":          "package ws\nimport \"crosstalk/rest\"",
+			"rest/a.go":            "package rest\nimport (\n\"crosstalk/internal/handoff\"\n\"crosstalk/hub\"\n)",
+			"models/store/a.go":    "package store\nimport \"crosstalk/models\"\nimport \"crosstalk/hub\"",
+			"models/a.go":          "package models\nimport \"crosstalk/models/store\"",
+			"hub/doorbell/a.go":    "package doorbell\nimport \"crosstalk/hub\"",
+			"auth/oauth/a.go":      "package oauth\nimport \"crosstalk/auth\"",
+			"auth/a.go":            "package auth\nimport \"crosstalk/auth/oauth\"",
+			"util/a.go":            "package util",
+			"cmd/crosstalk/a.go":   "package main\nimport \"crosstalk/hub/ws\"\nimport \"crosstalk/util\"",
+			"internal/faults/a.go": "package faults\nimport \"crosstalk/hub/ws\"",
+			"cmd/crosstalk/b.go":   "package main\nimport \"crosstalk/internal/faults\"",
 		}, []string{
+			"crosstalk/b.go:2: cmd/crosstalk imports internal/faults, which stands above",
 			"hub/ws/a.go:2: hub/ws imports rest: doors", "models/store/a.go:3: models/store imports hub, which stands above",
 			"models/a.go:2: ", "auth/a.go:2: ", "util/a.go:1: folder util has no place", "crosstalk/a.go:3: cmd/crosstalk imports util",
 		}},
@@ -103,8 +106,10 @@ func offenders() []sample {
 		{"tests do not sleep", map[string]string{
 			"p/a_test.go": "package p\nimport \"time\"\nimport \"testing/synctest\"\nfunc a() { time.Sleep(1) }\nfunc eventually() { time.Sleep(1) }\n" +
 				"func b() { synctest.Test(t, func() { time.Sleep(1) }); go func() { time.Sleep(1) }() }",
-			"p/a.go": "package p\nimport \"time\"\nfunc a() { time.Sleep(1) }",
-		}, []string{"p/a_test.go:4: ", "p/a_test.go:6: "}},
+			"p/b_test.go": "package p\nimport \"testing/synctest\"\nfunc bubble(f func()) { synctest.Test(t, f) }",
+			"p/c_test.go": "package p\nimport \"time\"\nfunc c() { bubble(func() { time.Sleep(1) }); other(func() { time.Sleep(1) }) }",
+			"p/a.go":      "package p\nimport \"time\"\nfunc a() { time.Sleep(1) }",
+		}, []string{"p/a_test.go:4: ", "p/a_test.go:6: ", "p/c_test.go:3: "}},
 		{"nothing is left for later", map[string]string{
 			"p/a.go": "package p\n// TO" + "DO: all of it.\n", "README.md": "Later.\nFIX" + "ME", "go.sum": "TO" + "DO", "b.md": "MASTODON",
 		}, []string{"p/a.go:2: ", "README.md:2: "}},
