@@ -1,31 +1,35 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"net"
 	"strconv"
+	"strings"
 )
 
 // greet tells the person who started the hub where it is and what to try. All three commands can be pasted as they are.
+// Nobody has to listen: a hub whose output is closed goes on.
 func greet(w io.Writer, url string, port int, keyed bool) {
-	key := ""
+	key, hint := "", ""
 	if keyed {
 		key = ` -H "Authorization: Bearer $MCP_API_KEY"`
+		hint = "MCP_API_KEY stands for the key that this hub was started with.\n\n"
 	}
-	const json = " -H 'Content-Type: application/json'"
-	fmt.Fprintf(w, "crosstalk %s listening on port %d\n\n", versionText(), port)
-	fmt.Fprintf(w, "The dashboard will be at %s/ (not in this build yet).\n", url)
-	fmt.Fprintf(w, "Three commands to try:\n\n")
-	fmt.Fprintf(w, "  curl%s%s %s/api/register -d '{\"instance_id\":\"alice\"}'\n", key, json, url)
-	fmt.Fprintf(w, "  curl%s%s %s/api/messages -d '{\"sender\":\"alice\",\"content\":\"hello\"}'\n", key, json, url)
-	fmt.Fprintf(w, "  curl%s %s/api/messages/general\n\n", key, url)
-	if keyed {
-		fmt.Fprintf(w, "MCP_API_KEY stands for the key that this hub was started with.\n\n")
-	}
+	fill := strings.NewReplacer("KEY", key, "JSON", " -H 'Content-Type: application/json'", "URL", url,
+		"VERSION", versionText(), "PORT", strconv.Itoa(port), "HINT", hint)
+	_, _ = fill.WriteString(w, `crosstalk VERSION listening on port PORT
+
+The dashboard will be at URL/ (not in this build yet).
+Three commands to try:
+
+  curlKEYJSON URL/api/register -d '{"instance_id":"alice"}'
+  curlKEYJSON URL/api/messages -d '{"sender":"alice","content":"hello"}'
+  curlKEY URL/api/messages/general
+
+HINT`)
 }
 
-// localURL is how this machine reaches the first of the places listened on.
+// localURL is how this machine reaches what is listened on.
 func localURL(l net.Listener) string {
 	host := "127.0.0.1"
 	if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsUnspecified() {

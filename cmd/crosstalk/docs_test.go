@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -151,5 +152,23 @@ func TestReadmeShowsTheTree(t *testing.T) {
 		if info, err := os.Stat(filepath.Join("..", "..", dir)); err != nil || !info.IsDir() {
 			t.Errorf("README shows %s: %v", dir, err)
 		}
+	}
+}
+
+func TestReadmesFirstMessageArrives(t *testing.T) {
+	_, section, _ := strings.Cut(document(t, "README.md"), "## The first message")
+	section, _, _ = strings.Cut(section, "\n## ")
+	r := start(t, dbIn(t), env())
+	last := ""
+	for _, line := range found(t, "(?m)^    (curl .*)", section) {
+		line = strings.ReplaceAll(line, "localhost:8787", strings.TrimPrefix(r.url, "http://"))
+		out, err := exec.CommandContext(t.Context(), "bash", "-c", strings.Replace(line, "curl", "curl -sS --fail", 1)).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", line, err, out)
+		}
+		last = string(out)
+	}
+	if !strings.Contains(last, `"content":"hello"`) {
+		t.Errorf("the last command shows %s", last)
 	}
 }

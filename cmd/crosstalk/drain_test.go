@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -238,8 +239,8 @@ func TestRequestOnItsWayIsAnswered(t *testing.T) {
 	}
 	defer func() { _ = conn.Close() }()
 	const body = `{"channel":"load","sender":"tester","content":"just in time"}`
-	fmt.Fprintf(conn, "POST /api/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+
-		"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n", len(body))
+	send(t, conn, fmt.Sprintf("POST /api/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+
+		"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n", len(body)))
 	answers := bufio.NewReader(conn)
 	if res, err := http.ReadResponse(answers, nil); err != nil || res.StatusCode != http.StatusContinue {
 		t.Fatalf("the head was not read: %v, %v", res, err)
@@ -252,7 +253,7 @@ func TestRequestOnItsWayIsAnswered(t *testing.T) {
 	defer slowly.Stop()
 	for i := range len(body) {
 		<-slowly.C
-		fmt.Fprint(conn, body[i:i+1])
+		send(t, conn, body[i:i+1])
 	}
 	res, err := http.ReadResponse(answers, nil)
 	if err != nil {
@@ -267,6 +268,13 @@ func TestRequestOnItsWayIsAnswered(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	checkStored(t, db, [][]int64{{got.ID}})
+}
+
+func send(t *testing.T, conn net.Conn, text string) {
+	t.Helper()
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // refuses says whether nobody listens there any more.
@@ -299,7 +307,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	fmt.Fprintf(conn, "POST /api/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
+	send(t, conn, "POST /api/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
 	call(t, client(t), hub.url+"/health", nil, nil)
 	if err := hub.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

@@ -62,7 +62,7 @@ func start(t *testing.T, db string, getenv func(string) string, args ...string) 
 	}()
 	port := portIn(io.TeeReader(out, r.stdout))
 	go func() { _, _ = io.Copy(r.stdout, out) }()
-	t.Cleanup(func() { r.end(t) })
+	t.Cleanup(func() { _ = r.end(t) })
 	if port == 0 {
 		t.Fatalf("the hub did not start: %v\n%s", r.end(t), r.stderr)
 	}

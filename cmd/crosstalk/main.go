@@ -21,7 +21,7 @@ func main() {
 	context.AfterFunc(ctx, stop)
 	err := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "crosstalk:", err)
+		_, _ = fmt.Fprintln(os.Stderr, "crosstalk:", err)
 	}
 	os.Exit(exitCode(err))
 }
@@ -77,10 +77,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, _ io.Re
 	helped := false
 	k.Exit = func(int) { helped = true }
 	parsed, err := k.Parse(args)
-	if bare && helped {
-		fmt.Fprintln(stdout, "\nTo start a hub on this machine: crosstalk serve")
-	}
 	switch {
+	case helped && bare:
+		_, err = fmt.Fprintln(stdout, "\nTo start a hub on this machine: crosstalk serve")
+		return err
 	case helped:
 		return nil
 	case err != nil:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 )
@@ -14,19 +15,19 @@ type versionCommand struct{}
 
 // Run prints one line for each part.
 func (versionCommand) Run(p *process) error {
-	fmt.Fprintf(p.stdout, "crosstalk %s\n", versionText())
-	fmt.Fprintf(p.stdout, "%s %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	text := fmt.Sprintf("crosstalk %s\n%s %s/%s\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return nil
+		info = &debug.BuildInfo{}
 	}
 	for _, m := range info.Deps {
 		switch m.Path {
 		case "modernc.org/sqlite", "github.com/gofiber/fiber/v2", "github.com/valyala/fasthttp", "github.com/coder/websocket", "gorm.io/gorm":
-			fmt.Fprintf(p.stdout, "%s %s\n", m.Path, m.Version)
+			text += m.Path + " " + m.Version + "\n"
 		}
 	}
-	return nil
+	_, err := io.WriteString(p.stdout, text)
+	return err
 }
 
 // versionText is the version set at build time, else the commit that Go noted, else "devel".
