@@ -57,13 +57,15 @@ func (c *Call) Done(ctx context.Context, written bool) {
 	}
 }
 
-// then has fn told what became of the answer. If that is already known, the answer came too late.
+// then has fn told what became of the answer. If the call is over already, the answer comes too late.
 func (c *Call) then(fn func(ctx context.Context, written bool)) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ended {
-		go fn(context.Background(), false)
-		return
+	late := c.ended
+	if !late {
+		c.after = append(c.after, fn)
 	}
-	c.after = append(c.after, fn)
+	c.mu.Unlock()
+	if late {
+		fn(context.Background(), false)
+	}
 }
