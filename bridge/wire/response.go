@@ -1,0 +1,153 @@
+package wire
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// chunk is how many bytes a client has writeTime to take.
+const chunk = 64 << 10
+
+// response is the answer to one HTTP request: one JSON message, or a stream of events as soon as there is something to say
+// before the answer. A stream that has nothing to say gives a sign of life.
+type response struct {
+	// Set by respond, then constant.
+	w       http.ResponseWriter
+	rc      *http.ResponseController
+	streams bool               // the client can read a stream
+	lost    context.CancelFunc // called when the client does not take what is written
+
+	mu sync.Mutex
+	// Guarded by mu.
+	beat *time.Timer
+	open bool // as a stream
+	over bool
+	err  error
+}
+
+// respond begins the answer to r. It ends with a call of answer, or of end, before r's handler returns.
+func respond(w http.ResponseWriter, r *http.Request, lost context.CancelFunc) *response {
+	s := &response{w: w, rc: http.NewResponseController(w), lost: lost, streams: takesStream(r)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.beat = time.AfterFunc(beatEvery, s.tick)
+	return s
+}
+
+func takesStream(r *http.Request) bool {
+	return strings.Contains(strings.Join(r.Header.Values("Accept"), ","), "text/event-stream")
+}
+
+// start makes it a stream even without something to say.
+func (s *response) start() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.upgrade()
+	return s.put(nil)
+}
+
+// event writes a message that comes before the answer. A client that reads no streams does not get it.
+func (s *response) event(message []byte) error { return s.named("message", message) }
+
+func (s *response) named(event string, data []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return errOver
+	}
+	if !s.streams {
+		return nil
+	}
+	s.upgrade()
+	return s.put(eventOf(event, data))
+}
+
+func eventOf(name string, data []byte) []byte {
+	b := make([]byte, 0, len(name)+len(data)+20)
+	b = append(append(b, "event: "...), name...)
+	b = append(append(b, "\ndata: "...), data...)
+	return append(b, "\n\n"...)
+}
+
+// answer writes the last message. When it returns nil, all of it is on its way.
+func (s *response) answer(message []byte, status int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return errOver
+	}
+	s.finish()
+	if s.open {
+		return s.put(eventOf("message", message))
+	}
+	h := s.w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(message)))
+	s.w.WriteHeader(status)
+	return s.put(message)
+}
+
+// end is for an answer that does not come: nothing is written any more.
+func (s *response) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return
+	}
+	s.finish()
+	if !s.open {
+		s.w.WriteHeader(http.StatusAccepted)
+	}
+	_ = s.rc.SetWriteDeadline(time.Now().Add(writeTime)) // for the end of the answer; a client that is gone needs none
+}
+
+// finish leaves the last word to its caller, who holds mu.
+func (s *response) finish() {
+	s.over = true
+	s.beat.Stop()
+}
+
+// tick gives a sign of life: proxies and clients take a silent stream for dead.
+func (s *response) tick() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over || !s.streams {
+		return
+	}
+	s.upgrade()
+	if s.put([]byte(": \n\n")) == nil {
+		s.beat.Reset(beatEvery)
+	}
+}
+
+// upgrade makes a stream of it, once. Its caller holds mu.
+func (s *response) upgrade() {
+	if s.open {
+		return
+	}
+	s.open = true
+	h := s.w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("X-Accel-Buffering", "no") // nginx would keep events back
+	s.w.WriteHeader(http.StatusOK)
+}
+
+// put writes b and flushes. Its caller holds mu.
+func (s *response) put(b []byte) error {
+	for first := true; s.err == nil && (first || len(b) > 0); first = false {
+		n := min(len(b), chunk)
+		_ = s.rc.SetWriteDeadline(time.Now().Add(writeTime)) // fails only where there are none
+		if _, s.err = s.w.Write(b[:n]); s.err == nil {
+			s.err = s.rc.Flush()
+		}
+		b = b[n:]
+	}
+	if s.err != nil {
+		s.lost()
+	}
+	return s.err
+}
