@@ -53,6 +53,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		c.release()
 		if !told || !offers(r) {
+			if models.CodeOf(err) == models.Internal && r.Context().Err() == nil {
+				s.log.Error("websocket not accepted", "error", err)
+			}
 			refuse(w, err)
 			return
 		}
@@ -151,7 +154,7 @@ func (c *conn) prepare(r *http.Request) error {
 	}
 	c.send(appendWelcome(nil, c.srv.version, c.srv.hub.BusID()))
 	if len(channels) > 0 {
-		st, err := c.open(r.Context(), channels, after.Ptr(), c.instance)
+		st, err := c.open(r.Context(), channels, after, c.instance)
 		if err != nil {
 			return fmt.Errorf("subscribe: %w", err)
 		}

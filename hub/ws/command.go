@@ -89,7 +89,7 @@ func (c *conn) obey(b []byte) {
 		err = c.do(cmd)
 	}
 	if err != nil {
-		if models.CodeOf(err) == models.Internal {
+		if models.CodeOf(err) == models.Internal && c.srv.ctx.Err() == nil {
 			c.srv.log.Error("websocket command failed", "type", cmd.Type, "error", err)
 		}
 		c.send(appendError(nil, cmd.ID, err))

@@ -75,8 +75,11 @@ func (s *Server) newConn(who models.Principal) *conn {
 
 // start begins the conversation; the caller's part in the Server's work goes over to the reader.
 func (c *conn) start() {
-	if !c.srv.add(c) {
-		c.close(closeRestart, "restarting; retry in 1000 ms")
+	switch c.srv.add(c) {
+	case draining:
+		c.close(closeRestart, retry(1))
+	case shut:
+		c.kill()
 	}
 	go c.read()
 	c.requeue()
@@ -201,14 +204,14 @@ func (c *conn) parting() bool {
 // kill closes the socket at once. Whoever waits on the conn finds it dead.
 func (c *conn) kill() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.dead {
-		return
-	}
+	was := c.dead
 	c.dead = true
 	c.out, c.news = nil, nil
 	c.room.Broadcast()
-	_ = c.nc.Close()
+	c.mu.Unlock()
+	if !was {
+		_ = c.nc.Close()
+	}
 }
 
 // release gives back, once, what the conn has of the hub.

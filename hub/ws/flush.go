@@ -180,11 +180,12 @@ func (c *conn) push(b *batch) bool {
 	}
 	defer func() { _ = c.nc.SetWriteDeadline(time.Time{}) }() // fails only when closed
 	for b.done < len(b.buf) {
-		_ = c.nc.SetWriteDeadline(time.Now().Add(stall))
+		begun := time.Now()
+		_ = c.nc.SetWriteDeadline(begun.Add(stall))
 		n, err := c.nc.Write(b.buf[b.done:])
 		b.done += n
-		if n > 0 {
-			c.heard.Store(true) // a ping may be far behind in what it still has to read
+		if n > 0 && time.Since(begun) > time.Second {
+			c.heard.Store(true) // the peer made room; a ping may be far behind in what it has yet to read
 		}
 		switch {
 		case err == nil || n > 0 && errors.Is(err, os.ErrDeadlineExceeded):

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"crosstalk/auth"
+	"crosstalk/models"
 )
 
 // only returns the one connection that there is.
@@ -81,7 +82,7 @@ func TestOneTurnWritesOneBatch(t *testing.T) {
 	h := newHouse(t, auth.Config{})
 	c := h.srv.newConn(shared())
 	for _, ch := range []string{"a", "b"} {
-		st, err := c.open(t.Context(), []string{ch}, nil, "")
+		st, err := c.open(t.Context(), []string{ch}, models.Int{}, "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -104,10 +104,8 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) Drain(ctx context.Context) {
 	s.setPhase(draining)
 	conns := s.all()
-	// Some 200 clients a second come back, within 20 s.
-	spread := min(max(len(conns)*5, 1000), 20_000)
 	for _, c := range conns {
-		c.close(closeRestart, fmt.Sprintf("restarting; retry in %d ms", 100+rand.IntN(spread)))
+		c.close(closeRestart, retry(len(conns)))
 	}
 	for s.Len() > 0 && ctx.Err() == nil {
 		select {
@@ -115,12 +113,19 @@ func (s *Server) Drain(ctx context.Context) {
 		case <-ctx.Done():
 		}
 	}
+	s.setPhase(shut) // also for those who were coming in when it began to drain
 	for _, c := range s.all() {
 		c.kill()
 	}
 	for s.Len() > 0 {
 		<-s.left
 	}
+}
+
+// retry says when to come back, so that of so many clients some 200 do in a second, and all within 20 s.
+func retry(clients int) string {
+	spread := min(max(5*clients, 1000), 20_000)
+	return fmt.Sprintf("restarting; retry in %d ms", 100+rand.IntN(spread))
 }
 
 // Len returns the number of open connections.
@@ -147,8 +152,8 @@ func (s *Server) enter() bool {
 	return true
 }
 
-// add takes c into the wheel. It returns false when the Server began to drain while c was being accepted.
-func (s *Server) add(c *conn) bool {
+// add takes c into the wheel. It returns the phase, which may have changed since c was let in.
+func (s *Server) add(c *conn) phase {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.slot = s.next
@@ -156,7 +161,7 @@ func (s *Server) add(c *conn) bool {
 	c.index = len(s.wheel[c.slot])
 	s.wheel[c.slot] = append(s.wheel[c.slot], c)
 	s.count++
-	return s.phase == open
+	return s.phase
 }
 
 func (s *Server) remove(c *conn) {

@@ -25,8 +25,9 @@ type stream struct {
 
 func (st *stream) has(channel string) bool { return slices.Contains(st.channels, channel) }
 
-func (c *conn) open(ctx context.Context, channels []string, after *int64, hide string) (*stream, error) {
-	sub, err := c.srv.hub.Subscribe(ctx, c.who, hub.Subscription{Channels: channels, After: after, Hide: hide, Wake: c.wake})
+func (c *conn) open(ctx context.Context, channels []string, after models.Int, hide string) (*stream, error) {
+	after.Value = max(0, after.Value)
+	sub, err := c.srv.hub.Subscribe(ctx, c.who, hub.Subscription{Channels: channels, After: after.Ptr(), Hide: hide, Wake: c.wake})
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +74,7 @@ func (c *conn) subscribe(cmd command) error {
 	case count >= maxChannels:
 		return models.Errorf(models.Invalid, "at most %d channels on one connection: subscribe to * instead", maxChannels)
 	}
-	st, err := c.open(c.srv.ctx, []string{channel}, cmd.AfterID.Ptr(), hide)
+	st, err := c.open(c.srv.ctx, []string{channel}, cmd.AfterID, hide)
 	if err != nil {
 		return err
 	}
@@ -100,9 +101,9 @@ func (c *conn) unsubscribe(cmd command) error {
 	var st *stream
 	if len(rest) > 0 {
 		c.mu.Lock()
-		at := old.at
+		at := models.Int{Value: old.at, Set: true}
 		c.mu.Unlock()
-		if st, err = c.open(c.srv.ctx, rest, &at, old.hide); err != nil {
+		if st, err = c.open(c.srv.ctx, rest, at, old.hide); err != nil {
 			return err
 		}
 	}
