@@ -1,0 +1,14 @@
+// Package faults breaks things around the built program and looks at what is left. It has tests only; they run the
+// program in processes of its own, as its users do, and promise:
+//
+// A message that was acknowledged is there after kill -9, after a loss of power, on a full disk and on one that cannot be
+// written, with its id, its seq and its content, and once. Ids and seqs have no holes. Who resumes by after_id has
+// seen each message once, in order, whatever died in between. A server that cannot write says so, goes on reading, and
+// writes again without a restart as soon as it can.
+//
+// A subscriber that stops reading costs the others nothing. No bytes that a client can send, and no number of clients
+// that come and go, leave anything behind in the server. SIGTERM ends it in time, with everybody told.
+//
+// What is random follows from a seed, which a failing test prints and the flag -seed takes. The tests that need a file
+// system of their own mount one, for which they have to be root on Linux.
+package faults
