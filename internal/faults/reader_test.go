@@ -35,7 +35,6 @@ type reader struct {
 	firstOf
 	last    atomic.Int64 // id of the last message
 	resumed atomic.Int64 // times it was cut off
-	asleep  atomic.Bool  // reads nothing while set
 	ended   chan struct{}
 	done    chan struct{}
 

@@ -25,7 +25,6 @@ type server struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	addr  string // empty while it does not listen
-	pprof string
 	child *child
 }
 

@@ -87,7 +87,6 @@ type crowd struct {
 	over    atomic.Bool
 	firstOf
 
-	seq   atomic.Int64 // the message that all wait for
 	heard atomic.Int64 // how many have it
 	all   chan struct{}
 }
