@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +23,7 @@ import (
 
 	"crosstalk/auth"
 	"crosstalk/hub"
+	"crosstalk/internal/handoff"
 	"crosstalk/models"
 	"crosstalk/models/store"
 )
@@ -36,12 +39,14 @@ type bus struct {
 	hub    *hub.Hub
 	url    string
 	addr   string
+	dial   func(ctx context.Context) (net.Conn, error)
 	client *http.Client
 	log    *strings.Builder // of the server; read it once the server has ended
 	end    func()           // ends the server; the test's end does so too
 }
 
-// serve runs a bus until the test ends.
+// serve runs a bus until the test ends, as the command does: Fiber has the port, and net/http the paths
+// that it is handed. With first, that comes before everything, and nothing is handed over.
 func serve(t testing.TB, gate auth.Config, first ...fiber.Handler) *bus {
 	t.Helper()
 	h, stop := start(t)
@@ -54,35 +59,64 @@ func serve(t testing.TB, gate auth.Config, first ...fiber.Handler) *bus {
 		t.Fatal(err)
 	}
 	b := &bus{hub: h, addr: ln.Addr().String(), url: "http://" + ln.Addr().String(), log: &strings.Builder{}}
-	b.client = &http.Client{Transport: &http.Transport{}, Timeout: time.Minute}
+	b.dial = func(ctx context.Context) (net.Conn, error) { return (&net.Dialer{}).DialContext(ctx, "tcp", b.addr) }
+	b.client = &http.Client{Timeout: time.Minute, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return b.dial(ctx) },
+	}}
 	o := Options{Hub: h, Gate: g, Version: "test", Log: slog.New(slog.NewTextHandler(b.log, nil))}
 	app, begin := New(o)
+	native := http.NewServeMux()
+	native.Handle("/api/stream", Stream(o))
+	native.HandleFunc("/native", func(http.ResponseWriter, *http.Request) {})
+	over := handoff.New(app, native, func(path string) bool { return path == "/api/stream" || path == "/native" })
+	begin(over.Take)
 	for _, h := range first {
 		begin(h)
 	}
-	ended := make(chan error, 1)
+	ended := make(chan error, 2)
+	go func() { ended <- over.Serve() }()
 	go func() { ended <- app.Listener(ln) }()
-	b.end = func() {
-		if b.end == nil {
-			return
-		}
-		b.end = nil
+	b.end = sync.OnceFunc(func() {
 		h.Drain()
 		b.client.CloseIdleConnections()
-		if err := app.ShutdownWithTimeout(10 * time.Second); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := over.Shutdown(ctx); err != nil {
 			t.Error(err)
 		}
-		if err := <-ended; err != nil {
-			t.Error(err)
+		for range 2 {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
 		}
 		stop()
-	}
-	t.Cleanup(func() {
-		if b.end != nil {
-			b.end()
-		}
 	})
+	t.Cleanup(b.end)
 	return b
+}
+
+// bothWays runs a test twice: on connections as they are accepted, and on such that net/http has had.
+func bothWays(t *testing.T, gate auth.Config, run func(t *testing.T, b *bus)) {
+	t.Run("straight", func(t *testing.T) { run(t, serve(t, gate)) })
+	t.Run("handed back", func(t *testing.T) {
+		b := serve(t, gate)
+		dial := b.dial
+		b.dial = func(ctx context.Context) (net.Conn, error) {
+			conn, err := dial(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if _, err := io.WriteString(conn, "GET /native HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+				return nil, err
+			}
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil || resp.StatusCode != 200 || resp.ContentLength != 0 {
+				return nil, fmt.Errorf("the native path: %+v, %w", resp, err)
+			}
+			return conn, nil
+		}
+		run(t, b)
+	})
 }
 
 // start runs a hub on an empty database until it is stopped.
@@ -154,7 +188,7 @@ func (b *bus) read(t testing.TB, resp *http.Response) reply {
 // raw sends bytes as they are, and reads one answer.
 func (b *bus) raw(t testing.TB, request string) reply {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", b.addr, time.Minute)
+	conn, err := b.dial(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,81 +264,84 @@ func (b *bus) stable(answer string) string {
 }
 
 func TestGateStandsBeforeEveryPath(t *testing.T) {
-	b := serve(t, auth.Config{Key: "sesame"})
-	for _, ask := range []string{
-		"GET /api/channels", "POST /api/messages", "GET /api/messages/general", "DELETE /api/data/x", "HEAD /api/channels",
-		"GET /", "GET /nothing", "GET /api", "PUT /api/channels", "OPTIONS /api/channels", "PROPFIND /api/channels",
-		"GET /health/", "GET /Health", "GET /api/../health",
-	} {
-		method, path, _ := strings.Cut(ask, " ")
-		got := b.send(t, method, path, "")
-		if got.status != http.StatusUnauthorized || got.header.Get("WWW-Authenticate") != "Bearer" {
-			t.Errorf("%s without the key: %d %v", ask, got.status, got.header)
+	bothWays(t, auth.Config{Key: "sesame"}, func(t *testing.T, b *bus) {
+		for _, ask := range []string{
+			"GET /api/channels", "POST /api/messages", "GET /api/messages/general", "DELETE /api/data/x", "HEAD /api/channels",
+			"GET /", "GET /nothing", "GET /api", "PUT /api/channels", "OPTIONS /api/channels", "PROPFIND /api/channels",
+			"GET /health/", "GET /Health", "GET /api/../health",
+		} {
+			method, path, _ := strings.Cut(ask, " ")
+			got := b.send(t, method, path, "")
+			if got.status != http.StatusUnauthorized || got.header.Get("WWW-Authenticate") != "Bearer" {
+				t.Errorf("%s without the key: %d %v", ask, got.status, got.header)
+			}
+			if got := b.send(t, method, path, "", "Authorization: Bearer sesame"); got.status == http.StatusUnauthorized {
+				t.Errorf("%s with the key: %d", ask, got.status)
+			}
 		}
-		if got := b.send(t, method, path, "", "Authorization: Bearer sesame"); got.status == http.StatusUnauthorized {
-			t.Errorf("%s with the key: %d", ask, got.status)
+		for _, path := range []string{"/health", "/livez", "/readyz", "/openapi.json", "/health?x=1"} {
+			if got := b.send(t, "GET", path, ""); got.status != http.StatusOK {
+				t.Errorf("%s: %d %s", path, got.status, got.body)
+			}
 		}
-	}
-	for _, path := range []string{"/health", "/livez", "/readyz", "/openapi.json", "/health?x=1"} {
-		if got := b.send(t, "GET", path, ""); got.status != http.StatusOK {
-			t.Errorf("%s: %d %s", path, got.status, got.body)
+		if got := b.send(t, "GET", "/api/channels", "", "Authorization: Bearer sesame", "Origin: http://evil.com"); got.status != http.StatusForbidden {
+			t.Errorf("a foreign page: %d", got.status)
 		}
-	}
-	if got := b.send(t, "GET", "/api/channels", "", "Authorization: Bearer sesame", "Origin: http://evil.com"); got.status != http.StatusForbidden {
-		t.Errorf("a foreign page: %d", got.status)
-	}
+	})
 }
 
 func TestGateSeesTheWholeHead(t *testing.T) {
-	b := serve(t, auth.Config{})
-	for name, tc := range map[string]struct {
-		head string
-		want int
-	}{
-		"plain":            {"Host: localhost\r\n", 200},
-		"foreign host":     {"Host: evil.com\r\n", 403},
-		"no host":          {"", 400},
-		"two hosts":        {"Host: localhost\r\nHost: evil.com\r\n", 400},
-		"tunnel":           {"Host: localhost\r\nx-fOrwarded-for: 1.2.3.4\r\n", 403},
-		"tunnel, empty":    {"Host: localhost\r\nForwarded:\r\n", 403},
-		"empty origin":     {"Host: localhost\r\nOrigin:\r\n", 403},
-		"null origin":      {"Host: localhost\r\nOrigin: null\r\n", 403},
-		"own origin":       {"Host: localhost\r\nOrigin: http://localhost\r\n", 200},
-		"two origins":      {"Host: localhost\r\nOrigin: http://localhost\r\nOrigin: http://localhost\r\n", 403},
-		"origin, odd case": {"Host: localhost\r\noRIGIN: http://evil.com\r\n", 403},
-	} {
-		if got := b.raw(t, "GET /api/channels HTTP/1.1\r\nConnection: close\r\n"+tc.head+"\r\n"); got.status != tc.want {
-			t.Errorf("%s: %d %s, want %d", name, got.status, got.body, tc.want)
+	bothWays(t, auth.Config{}, func(t *testing.T, b *bus) {
+		for name, tc := range map[string]struct {
+			head string
+			want int
+		}{
+			"plain":            {"Host: localhost\r\n", 200},
+			"foreign host":     {"Host: evil.com\r\n", 403},
+			"no host":          {"", 400},
+			"two hosts":        {"Host: localhost\r\nHost: evil.com\r\n", 400},
+			"tunnel":           {"Host: localhost\r\nx-fOrwarded-for: 1.2.3.4\r\n", 403},
+			"tunnel, empty":    {"Host: localhost\r\nForwarded:\r\n", 403},
+			"empty origin":     {"Host: localhost\r\nOrigin:\r\n", 403},
+			"null origin":      {"Host: localhost\r\nOrigin: null\r\n", 403},
+			"own origin":       {"Host: localhost\r\nOrigin: http://localhost\r\n", 200},
+			"two origins":      {"Host: localhost\r\nOrigin: http://localhost\r\nOrigin: http://localhost\r\n", 403},
+			"origin, odd case": {"Host: localhost\r\noRIGIN: http://evil.com\r\n", 403},
+		} {
+			if got := b.raw(t, "GET /api/channels HTTP/1.1\r\nConnection: close\r\n"+tc.head+"\r\n"); got.status != tc.want {
+				t.Errorf("%s: %d %s, want %d", name, got.status, got.body, tc.want)
+			}
 		}
-	}
-	for target, want := range map[string]int{
-		"/api/channels":                      200,
-		"http://localhost/api/channels":      400,
-		"http://evil.com/api/channels":       400,
-		"//localhost/api/channels":           400,
-		"//evil.com/health":                  400,
-		"*":                                  400,
-		"/api/channels#x":                    200,
-		"/api/channels/":                     200,
-		"/API/channels":                      404,
-		"/api//channels":                     404,
-		"/api/%63hannels":                    404,
-		"/api/channels?limit=1&limit=2&%zz=": 200,
-	} {
-		if got := b.raw(t, "GET "+target+" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); got.status != want {
-			t.Errorf("%s: %d %s, want %d", target, got.status, got.body, want)
+		for target, want := range map[string]int{
+			"/api/channels":                      200,
+			"http://localhost/api/channels":      400,
+			"http://evil.com/api/channels":       400,
+			"//localhost/api/channels":           400,
+			"//evil.com/health":                  400,
+			"*":                                  400,
+			"/api/channels#x":                    200,
+			"/api/channels/":                     200,
+			"/API/channels":                      404,
+			"/api//channels":                     404,
+			"/api/%63hannels":                    404,
+			"/api/channels?limit=1&limit=2&%zz=": 200,
+		} {
+			if got := b.raw(t, "GET "+target+" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); got.status != want {
+				t.Errorf("%s: %d %s, want %d", target, got.status, got.body, want)
+			}
 		}
-	}
+	})
 }
 
 func TestHeadAnswersAsGetDoes(t *testing.T) {
-	b := serve(t, auth.Config{})
-	for _, path := range []string{"/health", "/api/channels", "/api/messages/general", "/openapi.json"} {
-		get, head := b.send(t, "GET", path, ""), b.send(t, "HEAD", path, "")
-		if head.status != 200 || head.body != "" || head.header.Get("Content-Length") != get.header.Get("Content-Length") {
-			t.Errorf("HEAD %s: %d %q %v, GET %v", path, head.status, head.body, head.header, get.header)
+	bothWays(t, auth.Config{}, func(t *testing.T, b *bus) {
+		for _, path := range []string{"/health", "/api/channels", "/api/messages/general", "/openapi.json"} {
+			get, head := b.send(t, "GET", path, ""), b.send(t, "HEAD", path, "")
+			if head.status != 200 || head.body != "" || head.header.Get("Content-Length") != get.header.Get("Content-Length") {
+				t.Errorf("HEAD %s: %d %q %v, GET %v", path, head.status, head.body, head.header, get.header)
+			}
 		}
-	}
+	})
 }
 
 func TestAnswersCarryNoTraceOfTheEngine(t *testing.T) {

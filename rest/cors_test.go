@@ -52,4 +52,8 @@ func TestPagesOfConfiguredOriginsMayRead(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got.header.Get(name), want)
 		}
 	}
+	local := serve(t, auth.Config{AllowedOrigins: []string{"https://app.example.com"}})
+	if got := local.send(t, "OPTIONS", "/api/messages", "", app, "Access-Control-Request-Method: POST", "Host: evil.com"); got.status != 403 {
+		t.Errorf("asks a foreign name: %d", got.status)
+	}
 }

@@ -14,82 +14,84 @@ import (
 )
 
 func TestWhatHTTPRefusesIsJSON(t *testing.T) {
-	b := serve(t, auth.Config{})
-	for ask, allow := range map[string]string{
-		"GET /api/messages":              "POST",
-		"HEAD /api/messages":             "POST",
-		"PUT /api/messages":              "POST",
-		"PROPFIND /api/messages":         "POST",
-		"OPTIONS /api/messages":          "POST",
-		"POST /api/messages/general":     "GET, HEAD",
-		"DELETE /api/channels":           "GET, HEAD, POST",
-		"POST /api/data/k":               "GET, HEAD, DELETE",
-		"POST /health":                   "GET, HEAD",
-		"PATCH /openapi.json":            "GET, HEAD",
-		"DELETE /api/messages/c/1":       "GET, HEAD",
-		"POST /api/messages/c/1/replies": "GET, HEAD",
-	} {
-		method, path, _ := strings.Cut(ask, " ")
-		got := b.send(t, method, path, "")
-		if got.status != 405 || got.header.Get("Allow") != allow {
-			t.Errorf("%s: %d, Allow %q", ask, got.status, got.header.Get("Allow"))
+	bothWays(t, auth.Config{}, func(t *testing.T, b *bus) {
+		for ask, allow := range map[string]string{
+			"GET /api/messages":              "POST",
+			"HEAD /api/messages":             "POST",
+			"PUT /api/messages":              "POST",
+			"PROPFIND /api/messages":         "POST",
+			"OPTIONS /api/messages":          "POST",
+			"POST /api/messages/general":     "GET, HEAD",
+			"DELETE /api/channels":           "GET, HEAD, POST",
+			"POST /api/data/k":               "GET, HEAD, DELETE",
+			"POST /health":                   "GET, HEAD",
+			"PATCH /openapi.json":            "GET, HEAD",
+			"DELETE /api/messages/c/1":       "GET, HEAD",
+			"POST /api/messages/c/1/replies": "GET, HEAD",
+		} {
+			method, path, _ := strings.Cut(ask, " ")
+			got := b.send(t, method, path, "")
+			if got.status != 405 || got.header.Get("Allow") != allow {
+				t.Errorf("%s: %d, Allow %q", ask, got.status, got.header.Get("Allow"))
+			}
+			if method != "HEAD" {
+				b.refused(t, 405, models.Invalid, "only "+allow, method, path, "")
+			}
 		}
-		if method != "HEAD" {
-			b.refused(t, 405, models.Invalid, "only "+allow, method, path, "")
+		for _, path := range []string{"/", "/api", "/api/", "/api/nothing", "/api/messages/c/1/x", "/api/data/a/b", "/metrics", "/openapi.yaml"} {
+			b.refused(t, 404, models.NotFound, "nothing at this path", "GET", path, "")
+			b.refused(t, 404, models.NotFound, "nothing at this path", "BREW", path, "")
 		}
-	}
-	for _, path := range []string{"/", "/api", "/api/", "/api/nothing", "/api/messages/c/1/x", "/api/data/a/b", "/metrics", "/openapi.yaml"} {
-		b.refused(t, 404, models.NotFound, "nothing at this path", "GET", path, "")
-		b.refused(t, 404, models.NotFound, "nothing at this path", "BREW", path, "")
-	}
-	for name, request := range map[string]string{
-		"no HTTP":     "hello\r\n\r\n",
-		"two lengths": "POST /api/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
-		"bad length":  "POST /api/messages HTTP/1.1\r\nHost: x\r\nContent-Length: -2\r\n\r\n{}",
-		"bad chunk":   "POST /api/messages HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
-		"bad field":   "GET /api/channels HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n",
-	} {
-		if got := b.raw(t, request); got.status != 400 || !strings.Contains(got.body, `"code":"invalid"`) {
-			t.Errorf("%s: %d %s", name, got.status, got.body)
+		for name, request := range map[string]string{
+			"no HTTP":     "hello\r\n\r\n",
+			"two lengths": "POST /api/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+			"bad length":  "POST /api/messages HTTP/1.1\r\nHost: x\r\nContent-Length: -2\r\n\r\n{}",
+			"bad chunk":   "POST /api/messages HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+			"bad field":   "GET /api/channels HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n",
+		} {
+			if got := b.raw(t, request); got.status != 400 || !strings.Contains(got.body, `"code":"invalid"`) {
+				t.Errorf("%s: %d %s", name, got.status, got.body)
+			}
 		}
-	}
-	huge := "GET /api/channels HTTP/1.1\r\nHost: localhost\r\nX-A: " + strings.Repeat("x", readBuffer) + "\r\n\r\n"
-	if got := b.raw(t, huge); got.status != 431 || !strings.Contains(got.body, "headers are too large") {
-		t.Errorf("a huge head: %d %s", got.status, got.body)
-	}
-	large := "GET /api/channels HTTP/1.1\r\nConnection: close\r\nHost: localhost\r\nX-A: " + strings.Repeat("x", readBuffer-200) + "\r\n\r\n"
-	if got := b.raw(t, large); got.status != 200 {
-		t.Errorf("a large head: %d %s", got.status, got.body)
-	}
+		huge := "GET /api/channels HTTP/1.1\r\nHost: localhost\r\nX-A: " + strings.Repeat("x", readBuffer) + "\r\n\r\n"
+		if got := b.raw(t, huge); got.status != 431 || !strings.Contains(got.body, "headers are too large") {
+			t.Errorf("a huge head: %d %s", got.status, got.body)
+		}
+		large := "GET /api/channels HTTP/1.1\r\nConnection: close\r\nHost: localhost\r\nX-A: " + strings.Repeat("x", readBuffer-200) + "\r\n\r\n"
+		if got := b.raw(t, large); got.status != 200 {
+			t.Errorf("a large head: %d %s", got.status, got.body)
+		}
+	})
 }
 
 func TestBodiesAreUncompressedJSON(t *testing.T) {
-	b := serve(t, auth.Config{})
-	const body = `{"sender":"a","content":"x"}`
-	for field, want := range map[string]int{
-		"Content-Type: application/json":                  200,
-		"Content-Type: application/json; charset=utf-8":   200,
-		"Content-Type: Application/JSON ;charset=\"x\"":   200,
-		"Content-Type: application/jsonp":                 415,
-		"Content-Type: application/problem+json":          415,
-		"Content-Type: text/plain":                        415,
-		"Content-Type: application/x-www-form-urlencoded": 415,
-		"Content-Type: multipart/form-data; boundary=x":   415,
-		"Content-Type: ":                                  415,
-		"Content-Encoding: gzip":                          415,
-		"Content-Encoding: br":                            415,
-		"Content-Encoding: GZIP, identity":                415,
-		"Content-Encoding: identity":                      200,
-		"Content-Encoding: Identity":                      200,
-		"Content-Encoding: ":                              200,
-	} {
-		got := b.send(t, "POST", "/api/messages", body, field)
-		if got.status != want || want == 415 && !strings.Contains(got.body, `"code":"invalid"`) {
-			t.Errorf("%s: %d %s, want %d", field, got.status, got.body, want)
+	bothWays(t, auth.Config{}, func(t *testing.T, b *bus) {
+		const body = `{"sender":"a","content":"x"}`
+		for field, want := range map[string]int{
+			"Content-Type: application/json":                  200,
+			"Content-Type: application/json; charset=utf-8":   200,
+			"Content-Type: Application/JSON ;charset=\"x\"":   200,
+			"Content-Type: application/jsonp":                 415,
+			"Content-Type: application/problem+json":          415,
+			"Content-Type: text/plain":                        415,
+			"Content-Type: application/x-www-form-urlencoded": 415,
+			"Content-Type: multipart/form-data; boundary=x":   415,
+			"Content-Type: ":                                  415,
+			"Content-Encoding: gzip":                          415,
+			"Content-Encoding: br":                            415,
+			"Content-Encoding: GZIP, identity":                415,
+			"Content-Encoding: identity":                      200,
+			"Content-Encoding: Identity":                      200,
+			"Content-Encoding: ":                              200,
+		} {
+			got := b.send(t, "POST", "/api/messages", body, field)
+			if got.status != want || want == 415 && !strings.Contains(got.body, `"code":"invalid"`) {
+				t.Errorf("%s: %d %s, want %d", field, got.status, got.body, want)
+			}
 		}
-	}
-	// A bomb is not even looked at, here and where nothing is read.
-	b.refused(t, 415, models.Invalid, "uncompressed", "POST", "/api/data", "\x1f\x8b\x08", "Content-Encoding: gzip")
+		// A bomb is not even looked at, here and where nothing is read.
+		b.refused(t, 415, models.Invalid, "uncompressed", "POST", "/api/data", "\x1f\x8b\x08", "Content-Encoding: gzip")
+	})
 }
 
 // upload sends a body of n bytes, with its length or in chunks, waiting for 100 Continue or not.
@@ -118,58 +120,60 @@ func (b *bus) upload(t *testing.T, path string, n int, chunked bool, fields ...s
 }
 
 func TestBodiesAreBoundedByPathAndCredential(t *testing.T) {
-	const good, bad = "Authorization: Bearer sesame", "Authorization: Bearer guess"
-	b := serve(t, auth.Config{Key: "sesame"})
-	for _, tc := range []struct {
-		path, field string
-		n           int
-		want        int
-	}{
-		{"/api/messages", good, smallBody, 200},
-		{"/api/messages", good, smallBody + 1, 200},
-		{"/api/messages", good, otherBody, 413}, // read, and its content refused
-		{"/api/messages", good, otherBody + 1, 413},
-		{"/api/messages", good, otherBody + 20<<20, 413},
-		{"/api/messages", bad, smallBody, 401},
-		{"/api/messages", bad, smallBody + 1, 413},
-		{"/api/messages", bad, 10 << 20, 413},
-		{"/api/data", good, otherBody + 1, 200},
-		{"/api/data", good, largeBody + 1, 413},
-		{"/api/data", bad, smallBody, 401},
-		{"/api/data", bad, largeBody, 413},
-		{"/api/nothing", good, otherBody, 404},
-		{"/api/nothing", good, otherBody + 1, 413},
-		{"/health", bad, otherBody, 405},
-	} {
-		for _, chunked := range []bool{false, true} {
-			for _, more := range [][]string{nil, {"Expect: 100-continue"}} {
-				name := fmt.Sprintf("%d bytes to %s, %s, chunked %v, %v", tc.n, tc.path, tc.field, chunked, more)
-				got := b.upload(t, tc.path, tc.n, chunked, append(more, tc.field)...)
-				if got.status != tc.want {
-					t.Errorf("%s: %d %s, want %d", name, got.status, got.body, tc.want)
-				}
-				if tc.want == 413 && !strings.Contains(got.body, `"code":"too_large"`) {
-					t.Errorf("%s: %s", name, got.body)
-				}
+	bothWays(t, auth.Config{Key: "sesame"}, func(t *testing.T, b *bus) {
+		const good, bad = "Authorization: Bearer sesame", "Authorization: Bearer guess"
+		for _, tc := range []struct {
+			path, field string
+			n           int
+			want        int
+		}{
+			{"/api/messages", good, smallBody, 200},
+			{"/api/messages", good, smallBody + 1, 200},
+			{"/api/messages", good, otherBody, 413}, // read, and its content refused
+			{"/api/messages", good, otherBody + 1, 413},
+			{"/api/messages", good, otherBody + 20<<20, 413},
+			{"/api/messages", bad, smallBody, 401},
+			{"/api/messages", bad, smallBody + 1, 413},
+			{"/api/messages", bad, 10 << 20, 413},
+			{"/api/data", good, otherBody + 1, 200},
+			{"/api/data", good, largeBody + 1, 413},
+			{"/api/data", bad, smallBody, 401},
+			{"/api/data", bad, largeBody, 413},
+			{"/api/nothing", good, otherBody, 404},
+			{"/api/nothing", good, otherBody + 1, 413},
+			{"/health", bad, otherBody, 405},
+		} {
+			for name, how := range map[string]struct {
+				chunked bool
+				fields  []string
+			}{"at once": {}, "in chunks": {chunked: true}, "when told to": {fields: []string{"Expect: 100-continue"}}} {
+				t.Run(fmt.Sprintf("%d bytes to %s with %s, %s", tc.n, tc.path, tc.field, name), func(t *testing.T) {
+					t.Parallel()
+					got := b.upload(t, tc.path, tc.n, how.chunked, append(how.fields, tc.field)...)
+					if got.status != tc.want || tc.want == 413 && !strings.Contains(got.body, `"code":"too_large"`) {
+						t.Errorf("%d %s, want %d", got.status, got.body, tc.want)
+					}
+				})
 			}
 		}
-	}
+	})
 }
 
 func TestConnectionServesOnAfterARefusal(t *testing.T) {
-	b := serve(t, auth.Config{})
-	b.client.Transport.(*http.Transport).MaxConnsPerHost = 1
-	for range 3 {
-		b.refused(t, 415, models.Invalid, "", "POST", "/api/messages", "x=1", "Content-Type: text/plain")
-		b.refused(t, 404, models.NotFound, "", "GET", "/x", "")
-		b.refused(t, 405, models.Invalid, "", "DELETE", "/api/channels", "")
-		if got := b.upload(t, "/api/messages", otherBody+1, false); got.status != 413 {
-			t.Error(got.status)
+	bothWays(t, auth.Config{}, func(t *testing.T, b *bus) {
+		b.client.Transport.(*http.Transport).MaxConnsPerHost = 1
+		for range 3 {
+			b.refused(t, 415, models.Invalid, "", "POST", "/api/messages", "x=1", "Content-Type: text/plain")
+			b.refused(t, 404, models.NotFound, "", "GET", "/x", "")
+			b.refused(t, 405, models.Invalid, "", "DELETE", "/api/channels", "")
+			if got := b.upload(t, "/api/messages", otherBody+1, false); got.status != 413 {
+				t.Error(got.status)
+			}
+			if got := b.send(t, "GET", "/api/channels", ""); got.status != 200 {
+				t.Error(got.status)
+			}
 		}
-		if got := b.send(t, "GET", "/api/channels", ""); got.status != 200 {
-			t.Error(got.status)
-		}
-	}
+	})
 }
 
 func TestEveryCodeHasItsStatus(t *testing.T) {

@@ -28,16 +28,10 @@ type listener struct {
 	cancel context.CancelFunc
 }
 
-// listen opens a stream behind a server of its own, as the conversations of the bus have.
-func (b *bus) listen(t testing.TB, gate auth.Config, parameters string, fields ...string) *listener {
+// listen opens a stream, whose connection net/http is handed.
+func (b *bus) listen(t testing.TB, parameters string, fields ...string) *listener {
 	t.Helper()
-	g, err := auth.New(gate)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(Stream(Options{Hub: b.hub, Gate: g}))
-	t.Cleanup(server.Close)
-	return listen(t, "GET", server.URL+"/api/stream?"+parameters, fields...)
+	return listen(t, "GET", b.url+"/api/stream?"+parameters, fields...)
 }
 
 func listen(t testing.TB, method, url string, fields ...string) *listener {
@@ -52,7 +46,9 @@ func listen(t testing.TB, method, url string, fields ...string) *listener {
 		name, value, _ := strings.Cut(f, ": ")
 		r.Header.Set(name, value)
 	}
-	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+	client := &http.Transport{}
+	t.Cleanup(client.CloseIdleConnections)
+	resp, err := client.RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +131,7 @@ func TestStreamTellsWhatIsMissedThenWhatComes(t *testing.T) {
 		"a channel to come":    {"channels=c&after_id=0", "", []string{welcome(3, true), five}},
 		"empty is from now on": {"channels=*&after_id=", "", []string{welcome(3, true), four, five}},
 	} {
-		open[name], streams[name] = b.listen(t, auth.Config{}, tc.parameters, "Last-Event-ID: "+tc.last), tc.want
+		open[name], streams[name] = b.listen(t, tc.parameters, "Last-Event-ID: "+tc.last), tc.want
 		open[name].wants(t, b, tc.want[0]) // now it is subscribed
 	}
 	b.post(t, "b", "cyd", "four")
@@ -144,7 +140,7 @@ func TestStreamTellsWhatIsMissedThenWhatComes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := open[name]
 			h := l.header
-			if h.Get("Content-Type") != "text/event-stream" || h.Get("Cache-Control") != "no-store" || h.Get("X-Accel-Buffering") != "no" {
+			if !l.resp.Close || h.Get("Content-Type") != "text/event-stream" || h.Get("Cache-Control") != "no-store" || h.Get("X-Accel-Buffering") != "no" {
 				t.Errorf("header %v", h)
 			}
 			l.wants(t, b, want[1:]...)
@@ -163,26 +159,19 @@ func TestStreamRefusesWhatItCannotServe(t *testing.T) {
 		"channels=*&instance_id=a%0Ab":     "instance_id contains",
 		"channels=*&instance_id=crosstalk": "reserved",
 	} {
-		l := b.listen(t, auth.Config{}, parameters)
+		l := b.listen(t, parameters)
 		if l.status != 400 || !strings.Contains(l.body, want) || !strings.Contains(l.body, `"code":"invalid"`) || l.header.Get("Cache-Control") != "no-store" {
 			t.Errorf("?%s: %d %s", parameters, l.status, l.body)
 		}
 	}
-	if l := b.listen(t, auth.Config{}, "channels=*", "Last-Event-ID: x"); l.status != 400 || !strings.Contains(l.body, "Last-Event-ID") {
+	if l := b.listen(t, "channels=*", "Last-Event-ID: x"); l.status != 400 || !strings.Contains(l.body, "Last-Event-ID") {
 		t.Errorf("a strange Last-Event-ID: %d %s", l.status, l.body)
 	}
 }
 
 func TestStreamHasTheGateBeforeIt(t *testing.T) {
-	b := serve(t, auth.Config{})
-	gate := auth.Config{Key: "sesame", AllowedOrigins: []string{"https://app.example.com"}}
 	const key, app = "Authorization: Bearer sesame", "Origin: https://app.example.com"
-	g, err := auth.New(gate)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(Stream(Options{Hub: b.hub, Gate: g}))
-	defer server.Close()
+	b := serve(t, auth.Config{Key: "sesame", AllowedOrigins: []string{"https://app.example.com"}})
 	for name, tc := range map[string]struct {
 		method string
 		fields []string
@@ -196,7 +185,7 @@ func TestStreamHasTheGateBeforeIt(t *testing.T) {
 		"page asks":      {"OPTIONS", []string{app, "Access-Control-Request-Method: GET"}, 204, "Access-Control-Allow-Origin: https://app.example.com"},
 		"another method": {"POST", []string{key}, 405, "Allow: GET"},
 	} {
-		l := listen(t, tc.method, server.URL+"/api/stream?channels=*", tc.fields...)
+		l := listen(t, tc.method, b.url+"/api/stream?channels=*", tc.fields...)
 		field, value, _ := strings.Cut(tc.header, ": ")
 		if l.status != tc.status || l.header.Get(field) != value {
 			t.Errorf("%s: %d %v", name, l.status, l.header)
@@ -207,7 +196,7 @@ func TestStreamHasTheGateBeforeIt(t *testing.T) {
 
 func TestStreamEndsWhenTheHubDrains(t *testing.T) {
 	b := serve(t, auth.Config{})
-	l := b.listen(t, auth.Config{}, "channels=*")
+	l := b.listen(t, "channels=*")
 	if e, ok := l.next(t); !ok || e.name != "welcome" {
 		t.Fatal(e, ok)
 	}
@@ -336,6 +325,22 @@ func TestStreamMovesTheCursorPastWhatWasHidden(t *testing.T) {
 		}
 		if online, err := b.hub.Instances(t.Context(), who, models.Online, 5); err != nil || len(online) != 1 || online[0].ID != "ada" {
 			t.Errorf("a listener is not seen: %+v, %v", online, err)
+		}
+	})
+}
+
+func TestStreamEndsAsAnAnswerDoes(t *testing.T) {
+	inBubble(t, "channels=*", func(t *testing.T, b *bus, client net.Conn, _ chan struct{}) {
+		resp, err := http.ReadResponse(bufio.NewReader(client), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := &listener{lines: bufio.NewScanner(resp.Body)}
+		l.wants(t, b, ` welcome {"bus_id":"B","last_id":0,"recovered":true}`)
+		time.Sleep(streamWrite + time.Second) // the deadline of that write is over
+		b.hub.Drain()
+		if e, ok := l.next(t); ok || l.lines.Err() != nil {
+			t.Errorf("%v, %v", e, l.lines.Err())
 		}
 	})
 }
