@@ -48,12 +48,15 @@ func misuse(format string, args ...any) error { return usageError{fmt.Errorf(for
 type process struct {
 	ctx            context.Context
 	getenv         func(string) string // for what is no setting, such as HOME
+	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
 // commands is the command line: one field for each subcommand.
 type commands struct {
-	Serve      serveCommand      `cmd:"" help:"Run the hub: REST, WebSocket and Server-Sent Events on one port."`
+	Serve      serveCommand      `cmd:"" help:"Run the hub: REST, WebSocket, Server-Sent Events and MCP on one port."`
+	MCP        mcpCommand        `cmd:"" name:"mcp" help:"Serve one AI client over standard input and output."`
+	MCPConfig  mcpConfigCommand  `cmd:"" name:"mcp-config" help:"Print what an AI client's configuration must say."`
 	Version    versionCommand    `cmd:"" help:"Print the version of this build and of what it stands on."`
 	Completion completionCommand `cmd:"" help:"Print a script that completes this command in your shell."`
 }
@@ -62,11 +65,13 @@ const about = "Crosstalk is a message bus for AI agents and the people who run t
 
 // run is the program. It returns when the subcommand has ended, or once ctx has ended and the subcommand has
 // put everything in order. Nothing it does outlives it.
-func run(ctx context.Context, args []string, getenv func(string) string, _ io.Reader, stdout, stderr io.Writer) error {
+func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) error {
 	bare := len(args) == 0
 	switch {
 	case bare && getenv("PORT") != "":
 		args = []string{"serve"}
+	case bare && !terminal(stdin):
+		args = []string{"mcp"}
 	case bare:
 		args = []string{"--help"}
 	}
@@ -79,14 +84,24 @@ func run(ctx context.Context, args []string, getenv func(string) string, _ io.Re
 	parsed, err := k.Parse(args)
 	switch {
 	case helped && bare:
-		_, err = fmt.Fprintln(stdout, "\nTo start a hub on this machine: crosstalk serve")
+		_, err = fmt.Fprintln(stdout, "\nTo start a hub on this machine: crosstalk serve\nTo let an AI client start one of its own: crosstalk mcp-config CLIENT")
 		return err
 	case helped:
 		return nil
 	case err != nil:
 		return usageError{env.explain(err)}
 	}
-	return parsed.Run(&process{ctx: ctx, getenv: getenv, stdout: stdout, stderr: stderr})
+	return parsed.Run(&process{ctx: ctx, getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr})
+}
+
+// terminal says whether a person sits at in, and no program.
+func terminal(in io.Reader) bool {
+	f, ok := in.(*os.File)
+	if !ok {
+		return in == nil
+	}
+	info, err := f.Stat()
+	return err != nil || info.Mode()&os.ModeCharDevice != 0
 }
 
 func newParser(c *commands, getenv func(string) string, stdout, stderr io.Writer) (*kong.Kong, *environment, error) {

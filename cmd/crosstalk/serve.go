@@ -24,8 +24,10 @@ type serveCommand struct {
 	DB            string   `group:"Storage" name:"db" placeholder:"FILE" complete:"file" from:"CROSSTALK_DB" help:"The SQLite database. Without it: ~/.crosstalk/crosstalk.db."`
 	DatabaseURL   string   `group:"Storage" name:"database-url" placeholder:"URL" from:"DATABASE_URL" help:"A PostgreSQL database. Not in this build: the hub refuses to start with it."`
 	CleanupDays   int      `group:"Storage" default:"30" placeholder:"DAYS" from:"CROSSTALK_CLEANUP_DAYS,CLEANUP_DAYS" help:"Delete messages older than this; 0 keeps all. Without it: 30."`
+	Compat        bool     `group:"Access" from:"CROSSTALK_COMPAT" help:"MCP clients see the name cross-claude-mcp, for configurations that look for it."`
 	LogLevel      string   `group:"Logs" enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" from:"CROSSTALK_LOG_LEVEL" help:"debug, info, warn or error. Only debug shows what messages say."`
 	LogFormat     string   `group:"Logs" enum:"auto,text,json" default:"auto" placeholder:"FORMAT" from:"CROSSTALK_LOG_FORMAT" help:"text, json, or auto: text on a terminal and JSON elsewhere."`
+	waitSettings  `embed:""`
 }
 
 // Help shows what people do with it.
@@ -68,7 +70,10 @@ func (s *serveCommand) Run(p *process) (err error) {
 		return err
 	}
 	defer closeAll(listeners)
-	srv, err := openServer(p.ctx, log, serverOptions{db: s.DB, keep: time.Duration(s.CleanupDays) * 24 * time.Hour, gate: gate, serverURL: s.ServerURL})
+	srv, err := openServer(p.ctx, log, serverOptions{
+		db: s.DB, keep: time.Duration(s.CleanupDays) * 24 * time.Hour, gate: gate, serverURL: s.ServerURL,
+		compat: s.Compat, waits: s.waitSettings,
+	})
 	if err != nil {
 		return err
 	}
@@ -91,22 +96,32 @@ func (s *serveCommand) check(p *process) error {
 	case s.CleanupDays < 0 || s.CleanupDays > maxDays:
 		return misuse("--cleanup-days must be a number of days from 0, which keeps all messages, to %d, not %d", maxDays, s.CleanupDays)
 	}
-	home := p.getenv("HOME")
-	if home == "" {
-		home = p.getenv("USERPROFILE")
+	if err := s.waitSettings.check(); err != nil {
+		return err
 	}
-	rest, inHome := strings.CutPrefix(s.DB, "~/")
+	var err error
+	s.DB, err = databasePath(s.DB, p.getenv)
+	return err
+}
+
+// databasePath is where the database is that a setting names, which may be empty.
+func databasePath(db string, getenv func(string) string) (string, error) {
+	home := getenv("HOME")
+	if home == "" {
+		home = getenv("USERPROFILE")
+	}
+	rest, inHome := strings.CutPrefix(db, "~/")
 	switch {
-	case s.DB == "":
+	case db == "":
 		rest, inHome = ".crosstalk/crosstalk.db", true
-	case s.DB == "~" || strings.HasSuffix(s.DB, "/"):
-		return misuse("--db %q must be a file, not a folder", s.DB)
+	case db == "~" || strings.HasSuffix(db, "/"):
+		return "", misuse("--db %q must be a file, not a folder", db)
 	}
 	if inHome && home == "" {
-		return misuse("HOME is not set, so there is no place for the database: name a file with --db")
+		return "", misuse("HOME is not set, so there is no place for the database: name a file with --db")
 	}
 	if inHome {
-		s.DB = filepath.Join(home, rest)
+		return filepath.Join(home, rest), nil
 	}
-	return nil
+	return db, nil
 }

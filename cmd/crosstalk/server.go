@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"crosstalk/auth"
+	"crosstalk/bridge"
+	"crosstalk/bridge/wire"
 	"crosstalk/hub"
-	"crosstalk/hub/doorbell"
 	"crosstalk/hub/ws"
 	"crosstalk/internal/handoff"
-	"crosstalk/models/store"
 	"crosstalk/rest"
 )
 
@@ -28,45 +28,44 @@ type serverOptions struct {
 	keep      time.Duration // 0: for good
 	gate      *auth.Gate
 	serverURL string
+	compat    bool
+	waits     waitSettings
 }
 
 // server is the parts of a hub, tied together.
 type server struct {
+	*local
 	log     *slog.Logger
-	store   *store.Store
-	bell    *doorbell.File // nil where there can be none
-	hub     *hub.Hub
 	sockets *ws.Server
 	listen  func(net.Listener) error // serves until the listener closes
 	handoff *handoff.Handoff
 	doorman *doorman
+	leave   chan struct{} // closed when streams of MCP clients shall end
 }
 
 // openServer opens the database and builds what stands on it. Nothing runs yet.
-func openServer(ctx context.Context, log *slog.Logger, o serverOptions) (s *server, err error) {
-	s = &server{log: log, doorman: newDoorman(log)}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.close())
-		}
-	}()
-	if s.store, err = store.Open(ctx, store.Options{Path: o.db, Keep: o.keep, Log: log}); err != nil {
-		return s, fmt.Errorf("database %s: %w", o.db, err)
+func openServer(ctx context.Context, log *slog.Logger, o serverOptions) (*server, error) {
+	s := &server{log: log, doorman: newDoorman(log), leave: make(chan struct{})}
+	l, err := openLocal(ctx, log, o.db, o.keep, hub.Options{Grace: o.waits.grace()})
+	if err != nil {
+		return nil, err
 	}
-	ho := hub.Options{Log: log}
-	if bell, err := doorbell.Open(o.db+".bell", log); err != nil {
-		log.Warn("messages of other processes on this database may come a second late", "error", err)
-	} else {
-		s.bell, ho.Bell = bell, bell
-	}
-	if s.hub, err = hub.New(s.store, ho); err != nil {
-		return s, fmt.Errorf("hub: %w", err)
-	}
+	s.local = l
 	s.sockets = ws.New(ws.Options{Hub: s.hub, Gate: o.gate, Version: versionText(), Log: log})
 	ro := rest.Options{Hub: s.hub, Gate: o.gate, Version: versionText(), ServerURL: o.serverURL, Log: log}
 	native := http.NewServeMux()
 	native.Handle("/ws", s.sockets)
 	native.Handle("/api/stream", rest.Stream(ro))
+	mcp := wire.Options{
+		Bridge: bridge.New(bridge.Options{
+			Hub: s.hub, Version: versionText(), Log: log, Compat: o.compat, WaitCeiling: o.waits.ceiling(),
+		}),
+		Log: log, Gate: o.gate, Draining: s.leave,
+	}
+	native.Handle("/mcp", wire.HTTP(mcp))
+	sse := wire.SSE(mcp)
+	native.Handle("/sse", sse)
+	native.Handle("/messages", sse)
 	fiber, first := rest.New(ro)
 	s.handoff = handoff.New(fiber, native, isNative)
 	first(s.handoff.Take)
@@ -85,17 +84,20 @@ func (e engineLog) Printf(format string, args ...any) {
 }
 
 // isNative says which paths hold conversations.
-func isNative(path string) bool { return path == "/ws" || path == "/api/stream" }
+func isNative(path string) bool {
+	switch path {
+	case "/ws", "/api/stream", "/mcp", "/sse", "/messages":
+		return true
+	}
+	return false
+}
 
 // run serves on all listeners until ctx ends or a part fails, and drains.
 func (s *server) run(ctx context.Context, listeners []net.Listener, profiles net.Listener) error {
 	live, kill := context.WithCancel(context.WithoutCancel(ctx))
 	defer kill()
 	parts, live := errgroup.WithContext(live)
-	parts.Go(func() error { return s.hub.Run(live) })
-	if s.bell != nil {
-		parts.Go(func() error { return s.bell.Run(live) })
-	}
+	s.local.run(live, parts)
 	parts.Go(func() error { return s.sockets.Run(live) })
 	parts.Go(s.handoff.Serve)
 	for _, l := range listeners {
@@ -126,6 +128,7 @@ func (s *server) drain() {
 	defer cancel()
 	begun := time.Now()
 	s.hub.Drain()
+	close(s.leave)
 	s.doorman.hush()
 	var going errgroup.Group
 	going.Go(func() error { return s.handoff.Shutdown(ctx) })
@@ -134,15 +137,4 @@ func (s *server) drain() {
 		s.log.Warn("some clients did not leave in time", "error", err)
 	}
 	s.log.Info("drained", "took", time.Since(begun).Round(time.Millisecond).String())
-}
-
-// close closes what openServer opened. The store answers first what it has accepted, and rings for it.
-func (s *server) close() (err error) {
-	if s.store != nil {
-		err = s.store.Close()
-	}
-	if s.bell != nil {
-		err = errors.Join(err, s.bell.Close())
-	}
-	return err
 }

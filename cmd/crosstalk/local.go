@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"crosstalk/hub"
+	"crosstalk/hub/doorbell"
+	"crosstalk/models/store"
+)
+
+// local is a hub on a database of this machine, which other processes may use at the same time.
+type local struct {
+	store *store.Store
+	bell  *doorbell.File // nil where there can be none
+	hub   *hub.Hub
+}
+
+// openLocal opens the database and the hub on it. keep is how long messages are kept; 0: for good.
+func openLocal(ctx context.Context, log *slog.Logger, db string, keep time.Duration, ho hub.Options) (l *local, err error) {
+	l = &local{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.close())
+		}
+	}()
+	if l.store, err = store.Open(ctx, store.Options{Path: db, Keep: keep, Log: log}); err != nil {
+		return l, fmt.Errorf("database %s: %w", db, err)
+	}
+	ho.Log = log
+	if bell, err := doorbell.Open(db+".bell", log); err != nil {
+		log.Warn("messages of other processes on this database may come a second late", "error", err)
+	} else {
+		l.bell, ho.Bell = bell, bell
+	}
+	if l.hub, err = hub.New(l.store, ho); err != nil {
+		return l, fmt.Errorf("hub: %w", err)
+	}
+	return l, nil
+}
+
+// run has parts run what the hub needs, until live ends.
+func (l *local) run(live context.Context, parts *errgroup.Group) {
+	parts.Go(func() error { return l.hub.Run(live) })
+	if l.bell != nil {
+		parts.Go(func() error { return l.bell.Run(live) })
+	}
+}
+
+// close closes what openLocal opened. The store answers first what it has accepted, and rings for it.
+func (l *local) close() (err error) {
+	if l.store != nil {
+		err = l.store.Close()
+	}
+	if l.bell != nil {
+		err = errors.Join(err, l.bell.Close())
+	}
+	return err
+}
