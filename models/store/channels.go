@@ -22,25 +22,38 @@ func (s *Store) CreateChannel(ctx context.Context, name, description string) err
 // Channels lists channels, latest activity first.
 func (s *Store) Channels(ctx context.Context, limit int) ([]models.Channel, error) {
 	list := []models.Channel{}
-	err := s.reader(ctx).Order("last_id DESC, created_at DESC").Limit(limit).Find(&list).Error
+	err := s.reader(ctx).Order(byActivity).Limit(limit).Find(&list).Error
 	return list, s.reading(err)
 }
+
+// byActivity puts channels without a message behind all others: their last_id is null.
+const byActivity = "last_id DESC, created_at DESC, name"
 
 // FindChannels lists the channels whose name or description contains text.
 func (s *Store) FindChannels(ctx context.Context, text string, limit int) ([]models.Channel, error) {
 	list := []models.Channel{}
-	name := text
-	if n, err := models.ParseChannel(text); err == nil {
-		name = n
+	pattern, err := contains(text)
+	if err != nil {
+		return nil, err
 	}
-	err := s.reader(ctx).Where(`name LIKE ? ESCAPE '\' OR description LIKE ? ESCAPE '\'`, contains(name), contains(text)).
-		Order("last_id DESC, created_at DESC").Limit(limit).Find(&list).Error
+	name := pattern
+	if n, err := models.ParseChannel(text); err == nil {
+		name = "%" + n + "%"
+	}
+	err = s.reader(ctx).Where(`name LIKE ? ESCAPE '\' OR description LIKE ? ESCAPE '\'`, name, pattern).
+		Order(byActivity).Limit(limit).Find(&list).Error
 	return list, s.reading(err)
 }
 
+// longestText is what may be searched for, in bytes: the database refuses long patterns.
+const longestText = 2000
+
 // contains makes a pattern for LIKE in which nothing of text is special.
-func contains(text string) string {
-	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text) + "%"
+func contains(text string) (string, error) {
+	if len(text) > longestText {
+		return "", models.Errorf(models.TooLarge, "the text to search for is %d bytes, at most %d are allowed", len(text), longestText)
+	}
+	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text) + "%", nil
 }
 
 // Unread adds to each channel how many messages came since the instance registered. An instance that

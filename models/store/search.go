@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -13,53 +14,56 @@ import (
 )
 
 const (
-	recent     = 20_000 // the newest messages, searched for any piece of text
-	indexBatch = 256    // messages a transaction: the writer waits no longer than that takes (about 5 ms)
+	recent       = 20_000 // the newest messages, searched for any piece of text
+	mostFound    = 10     // by default
+	indexBatch   = 256    // messages a transaction: the writer waits no longer than that takes (about 5 ms)
+	indexedBytes = 1 << 20
 )
 
 // Search finds messages that hold all words of the text, anywhere in the log, or the text itself as
-// a piece of one of the newest, and returns the newest of them, newest first.
+// a piece of one of the newest, and returns the newest of them, newest first. Words that the index
+// does not know yet are found in the newest messages only.
 func (s *Store) Search(ctx context.Context, q models.Search) ([]models.Message, error) {
+	pattern, err := contains(q.Text)
+	if err != nil {
+		return nil, err
+	}
+	if q.Limit <= 0 {
+		q.Limit = mostFound
+	}
 	var head, indexed int64
 	row := s.db.Read.QueryRowContext(context.WithoutCancel(ctx), "SELECT last_id, indexed_id FROM bus")
 	if err := row.Scan(&head, &indexed); err != nil {
 		return nil, s.reading(err)
 	}
-	words := models.Words(q.Text)
-	found, err := s.byText(ctx, q, head)
-	if err == nil && len(words) > 0 {
+	found, err := list(s.narrow(ctx, q).Where(`id > ? AND content LIKE ? ESCAPE '\'`, head-recent, pattern).Order("id DESC").Limit(q.Limit))
+	if words := models.Words(q.Text); err == nil && len(words) > 0 {
 		var more []models.Message
 		if more, err = s.byWords(ctx, q, words); err == nil {
 			found = append(found, more...)
-			more, err = s.unindexed(ctx, q, words, indexed)
+			more, err = s.unindexed(ctx, q, words, max(indexed, head-recent), head)
 			found = append(found, more...)
 		}
 	}
 	if err != nil {
 		return nil, s.reading(err)
 	}
-	slices.SortFunc(found, func(a, b models.Message) int { return int(b.ID - a.ID) })
+	slices.SortFunc(found, func(a, b models.Message) int { return cmp.Compare(b.ID, a.ID) })
 	found = slices.CompactFunc(found, func(a, b models.Message) bool { return a.ID == b.ID })
 	return found[:min(len(found), q.Limit)], nil
 }
 
-// narrow keeps to the channel and sender asked for.
+// narrow keeps to the channel and sender asked for. The channel is wrapped so that its index is not
+// used: passing over the newest messages in the order of their ids takes 6 ms, by way of that index 18.
 func (s *Store) narrow(ctx context.Context, q models.Search) *gorm.DB {
-	tx := s.reader(ctx).Model(&models.Message{})
+	tx := s.reader(ctx)
 	if q.Channel != "" {
-		tx = tx.Where("channel = ?", q.Channel)
+		tx = tx.Where("channel || '' = ?", q.Channel)
 	}
 	if q.Sender != "" {
 		tx = tx.Where("sender = ?", q.Sender)
 	}
 	return tx
-}
-
-func (s *Store) byText(ctx context.Context, q models.Search, head int64) ([]models.Message, error) {
-	found := []models.Message{}
-	err := s.narrow(ctx, q).Where(`id > ? AND content LIKE ? ESCAPE '\'`, head-recent, contains(q.Text)).
-		Order("id DESC").Limit(q.Limit).Find(&found).Error
-	return found, err
 }
 
 func (s *Store) byWords(ctx context.Context, q models.Search, words []string) ([]models.Message, error) {
@@ -69,32 +73,28 @@ func (s *Store) byWords(ctx context.Context, q models.Search, words []string) ([
 	if q.Sender != "" {
 		words = append(words, senderWord(q.Sender))
 	}
-	var found []models.Message
-	err := s.reader(ctx).Where(`id IN (SELECT rowid FROM message_words WHERE message_words MATCH ? ORDER BY rowid DESC LIMIT ?)`,
-		`"`+strings.Join(words, `" "`)+`"`, q.Limit).Find(&found).Error
-	return found, err
+	return list(s.reader(ctx).Where(`id IN (SELECT rowid FROM message_words WHERE message_words MATCH ? ORDER BY rowid DESC LIMIT ?)`,
+		`"`+strings.Join(words, `" "`)+`"`, q.Limit))
 }
 
-// unindexed searches what the indexer has not reached yet.
-func (s *Store) unindexed(ctx context.Context, q models.Search, words []string, indexed int64) ([]models.Message, error) {
-	var found []models.Message
-	var tail []models.Message
-	errDone := errors.New("enough")
-	err := s.narrow(ctx, q).Where("id > ?", indexed).FindInBatches(&tail, indexBatch, func(*gorm.DB, int) error {
-		for _, m := range tail {
-			if has(models.Words(m.Content), words) {
-				found = append(found, m)
+// unindexed searches what the indexer has not reached yet, the newest first.
+func (s *Store) unindexed(ctx context.Context, q models.Search, words []string, indexed, top int64) (found []models.Message, err error) {
+	for top > indexed && len(found) < q.Limit {
+		tail, err := list(s.narrow(ctx, q).Where("id > ? AND id <= ?", indexed, top).Order("id DESC").Limit(indexBatch))
+		if err != nil {
+			return nil, err
+		}
+		for i := range tail {
+			if has(models.Words(tail[i].Content), words) {
+				found = append(found, tail[i])
 			}
 		}
-		if n := len(tail); n > 0 && tail[n-1].ID > indexed+recent {
-			return errDone
+		if len(tail) < indexBatch {
+			break
 		}
-		return nil
-	}).Error
-	if errors.Is(err, errDone) {
-		err = nil
+		top = tail[len(tail)-1].ID - 1
 	}
-	return found, err
+	return found, nil
 }
 
 func has(words, all []string) bool {
@@ -117,26 +117,38 @@ func (s *Store) index(ctx context.Context) (more bool, err error) {
 	if err := s.reader(ctx).Table("bus").Select("indexed_id").Scan(&indexed).Error; err != nil {
 		return false, s.reading(err)
 	}
-	var batch []models.Message
-	err = s.reader(ctx).Select("id", "channel", "sender", "content").Where("id > ?", indexed).Order("id").Limit(indexBatch).Find(&batch).Error
-	if err != nil || len(batch) == 0 {
+	last, entries, more, err := s.entries(ctx, indexed)
+	if err != nil || len(entries) == 0 {
 		return false, s.reading(err)
 	}
-	args := make([]any, 0, 2*len(batch))
-	for i := range batch {
-		m := &batch[i]
-		words := append(models.Words(m.Content), channelWord(m.Channel), senderWord(m.Sender))
-		args = append(args, m.ID, strings.Join(words, " "))
-	}
-	last := batch[len(batch)-1].ID
-	err = s.transact(ctx, func(tx *gorm.DB) error {
+	return more, s.transact(ctx, func(tx *gorm.DB) error {
 		// Another process may have been here since.
 		moved := tx.Exec("UPDATE bus SET indexed_id = ? WHERE indexed_id = ?", last, indexed)
 		if moved.Error != nil || moved.RowsAffected == 0 {
 			return moved.Error
 		}
-		rows := strings.TrimSuffix(strings.Repeat("(?,?),", len(batch)), ",")
-		return tx.Exec("INSERT INTO message_words (rowid, words) VALUES "+rows, args...).Error
+		rows := strings.TrimSuffix(strings.Repeat("(?,?),", len(entries)/2), ",")
+		return tx.Exec("INSERT INTO message_words (rowid, words) VALUES "+rows, entries...).Error
 	})
-	return len(batch) == indexBatch, err
+}
+
+// entries reads the messages that come next and makes of each its id and its words.
+func (s *Store) entries(ctx context.Context, indexed int64) (last int64, entries []any, more bool, err error) {
+	rows, err := s.reader(ctx).Table("messages").Select("id", "channel", "sender", "content").
+		Where("id > ?", indexed).Order("id").Limit(indexBatch).Rows()
+	if err != nil {
+		return 0, nil, false, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for size := 0; size < indexedBytes && rows.Next(); {
+		var ch, sender, content string
+		if err := rows.Scan(&last, &ch, &sender, &content); err != nil {
+			return 0, nil, false, err
+		}
+		size += len(content)
+		more = size >= indexedBytes || len(entries) == 2*(indexBatch-1)
+		words := append(models.Words(content), channelWord(ch), senderWord(sender))
+		entries = append(entries, last, strings.Join(words, " "))
+	}
+	return last, entries, more, rows.Err()
 }

@@ -146,7 +146,7 @@ func (s *Store) probe(ctx context.Context) error {
 // Head returns the id of the newest message.
 func (s *Store) Head(ctx context.Context) (int64, error) {
 	var head int64
-	err := s.db.Read.QueryRowContext(ctx, "SELECT last_id FROM bus").Scan(&head)
+	err := s.db.Read.QueryRowContext(context.WithoutCancel(ctx), "SELECT last_id FROM bus").Scan(&head)
 	return head, s.reading(err)
 }
 
@@ -193,6 +193,7 @@ func (u *unavailable) Unwrap() error { return &models.Error{Code: models.Unavail
 
 // transact runs fn in a transaction that holds the write lock.
 func (s *Store) transact(ctx context.Context, fn func(tx *gorm.DB) error) error {
+	defer s.db.Turn.Take()()
 	// A statement interrupted half way leaves this driver's connection in doubt: let it end.
 	return s.writing(s.write.WithContext(context.WithoutCancel(ctx)).Transaction(fn, &sql.TxOptions{}))
 }

@@ -11,25 +11,24 @@ import (
 )
 
 const (
-	tendEvery   = 500 * time.Millisecond // when this process has written
-	lookEvery   = 20                     // of these, whether it has or not
-	pruneEvery  = 10 * time.Minute
-	pruneBatch  = 500 // messages a transaction
-	pruneRounds = 200 // batches before the indexer has its turn again
+	tendEvery  = 500 * time.Millisecond // when this process has written
+	lookEvery  = 20                     // of these, whether it has or not
+	tendTurn   = 500 * time.Millisecond // then the lock is let go: a process that opens the database waits for it
+	pruneEvery = 10 * time.Minute
+	pruneBatch = 500 // messages a transaction
 )
 
 // tendLoop keeps the index up to date and removes what is too old. Of the processes on one database
-// whichever holds the lock does it, round by round.
+// whichever holds the lock does it, turn by turn.
 func (s *Store) tendLoop(ctx context.Context) {
-	ticker := time.NewTicker(tendEvery)
-	defer ticker.Stop()
 	var pruned time.Time
-	for round := 0; ; round++ {
+	for round, wait := 0, tendEvery; ; round++ {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-time.After(wait):
 		}
+		wait = tendEvery
 		if !s.wrote.Swap(false) && round%lookEvery != 0 {
 			continue
 		}
@@ -37,51 +36,56 @@ func (s *Store) tendLoop(ctx context.Context) {
 			s.wrote.Store(true) // whoever has the lock may have looked already
 			continue
 		}
-		if err := s.indexAll(ctx); err != nil {
+		end := time.Now().Add(tendTurn)
+		more, err := s.indexUntil(ctx, end)
+		if err != nil {
 			s.opt.Log.Error("search index is behind", "error", err)
 		}
 		if time.Since(pruned) > pruneEvery {
-			done, err := s.prune(ctx, time.Now())
+			done, err := s.prune(ctx, time.Now(), end)
 			if err != nil {
 				s.opt.Log.Error("retention stopped", "error", err)
 			}
 			if done || err != nil {
 				pruned = time.Now()
 			}
+			more = more || !done
 		}
 		if err := s.lock.Unlock(); err != nil {
 			s.opt.Log.Error("lock cannot be let go", "error", err)
 		}
+		if more {
+			s.wrote.Store(true)
+			wait = 4 * openRetry // for those who wait for the lock
+		}
 	}
 }
 
-func (s *Store) indexAll(ctx context.Context) error {
-	for ctx.Err() == nil {
-		more, err := s.index(ctx)
-		if err != nil || !more {
-			return err
-		}
+// indexUntil indexes what there is, or until a time, and says whether more waits.
+func (s *Store) indexUntil(ctx context.Context, end time.Time) (more bool, err error) {
+	for more = true; more && err == nil && ctx.Err() == nil && time.Now().Before(end); {
+		more, err = s.index(ctx)
 	}
-	return nil
+	return more && err == nil, err
 }
 
 // prune removes messages and other rows that are too old, a small batch at a time so that senders
-// never wait long. done is false when it stopped to let others have a turn.
-func (s *Store) prune(ctx context.Context, now time.Time) (done bool, err error) {
+// never wait long. done is false when it stopped at end, to let others have a turn; it removes at
+// least one batch.
+func (s *Store) prune(ctx context.Context, now, end time.Time) (done bool, err error) {
 	if err := s.forget(ctx, models.TimeOf(now)); err != nil || s.opt.Keep <= 0 {
 		return true, err
 	}
 	before := models.TimeOf(now.Add(-s.opt.Keep))
-	for range pruneRounds {
+	for {
 		n, err := s.pruneBatch(ctx, before)
-		if err != nil || n < pruneBatch {
+		if err != nil || n < pruneBatch || ctx.Err() != nil {
 			return true, err
 		}
-		if ctx.Err() != nil {
-			return true, nil
+		if time.Now().After(end) {
+			return false, nil
 		}
 	}
-	return false, nil
 }
 
 // pruneBatch removes the oldest messages if they are from before a time. Times never go back along

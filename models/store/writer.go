@@ -45,6 +45,9 @@ func (s *Store) Append(ctx context.Context, a Append) (models.Receipt, error) {
 	s.mu.Unlock()
 	defer s.appends.Done()
 
+	if err := ctx.Err(); err != nil {
+		return models.Receipt{}, err
+	}
 	p := &pending{Append: a, done: make(chan struct{}, 1)}
 	select {
 	case s.queue <- p:
@@ -96,6 +99,7 @@ func (s *Store) gather(batch []*pending) []*pending {
 // commit writes a batch in one transaction. An error is that of the whole batch; what is wrong with
 // one append stands in it.
 func (s *Store) commit(batch []*pending) ([]models.Message, error) {
+	defer s.db.Turn.Take()()
 	ctx := context.Background()
 	tx, err := s.db.Write.BeginTx(ctx, &sql.TxOptions{})
 	if err != nil {

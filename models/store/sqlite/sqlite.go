@@ -27,6 +27,7 @@ const (
 // their beginning; Read sees what is committed.
 type DB struct {
 	Write, Read *sql.DB
+	Turn        *Turn // to be taken around each transaction of Write
 }
 
 // Open opens or creates the database file and brings its tables up to date. Call it with the Lock held: switching to WAL does not
@@ -48,7 +49,7 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	}
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
-	db := &DB{Write: write, Read: read}
+	db := &DB{Write: write, Read: read, Turn: NewTurn(path)}
 	if err = db.check(ctx); err == nil {
 		err = migrate(ctx, write)
 	}
