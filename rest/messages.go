@@ -86,7 +86,7 @@ func (d *door) messages(who models.Principal, q *query) (any, error) {
 // page is the answer to a reader of a channel.
 type page struct{ models.Page }
 
-// AppendJSON takes a third of encoding/json's time (BenchmarkPage).
+// AppendJSON takes a third of encoding/json's time (BenchmarkEncode).
 func (p page) AppendJSON(dst []byte) []byte {
 	dst = append(appendMessages(append(dst, `{"messages":`...), p.Messages), `,"last_id":`...)
 	if p.LastID == nil {
