@@ -47,7 +47,7 @@ func (b *Bridge) sharedData(ctx context.Context, c *Call, in *catalog.Args) (*fe
 	if err != nil {
 		return nil, err
 	}
-	return b.piece(ctx, c.Who, key, int(min(max(offset.Value, 0), models.MaxData)), length, max(most, 4*keepFree))
+	return b.piece(ctx, c.Who, key, int(min(max(offset.Value, 0), models.MaxData)), length, max(most, 2*keepFree))
 }
 
 // piece answers with a part of what a key names: shared data, or a message by "#" and its id.
@@ -62,12 +62,15 @@ func (b *Bridge) piece(ctx context.Context, who models.Principal, key string, of
 		if err != nil {
 			return nil, err
 		}
-		a.Sayf("Message #%d in #%s [%s] from %s (%s), %s, %s:\n", m.ID, fence.Channel(m.Channel), fence.Line(string(m.Type), 20),
+		a.Sayf("Message #%d in #%s [%s] from %s (%s), %s, %s:\n", m.ID, fence.Channel(m.Channel), fence.Type(m.Type),
 			fence.Quote(m.Sender), fence.Standing(&m), m.CreatedAt, fence.Count(len(m.Content), "byte", "bytes"))
-		a.Piece(key, m.Content, offset, length, keepFree/2)
+		a.Piece(key, m.Content, offset, length, tailFree)
 		return a, nil
 	}
 	data, err := b.hub.Data(ctx, who, key)
+	if models.CodeOf(err) == models.NotFound {
+		err = models.Errorf(models.NotFound, "No shared data found under key %q: list_shared_data shows the keys", key)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +81,7 @@ func (b *Bridge) piece(ctx context.Context, who models.Principal, key string, of
 		a.Inline(data.Description, maxDescription)
 	}
 	a.Sayf(":\n")
-	a.Piece(key, data.Content, offset, length, keepFree/2)
+	a.Piece(key, data.Content, offset, length, tailFree)
 	return a, nil
 }
 
@@ -114,7 +117,7 @@ func (b *Bridge) listData(ctx context.Context, c *Call, in *catalog.Args) (*fenc
 // a stream of all of them brings from there on.
 func (b *Bridge) message(ctx context.Context, who models.Principal, id int64) (models.Message, error) {
 	const soon = 2 * time.Second // what another process stored comes a moment later
-	gone := models.Errorf(models.NotFound, "Message #%d was not found: it never was, or retention has removed it", id)
+	gone := models.Errorf(models.NotFound, "Message #%d was not found: it never was, or retention has removed it. check_messages and search_messages show which there are", id)
 	if id <= 0 {
 		return models.Message{}, gone
 	}

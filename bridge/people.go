@@ -111,7 +111,7 @@ func (b *Bridge) inUse(ctx context.Context, c *Call, id string, since time.Time)
 	for _, i := range all {
 		there[models.FoldInstance(i.ID)] = true
 		if i.ID == id && since.IsZero() {
-			when = fmt.Sprintf(", seen there until %s", i.LastSeen)
+			when = fmt.Sprintf(", last seen %s", i.LastSeen)
 		}
 	}
 	free := ""
@@ -228,7 +228,7 @@ func (b *Bridge) listenLive(ctx context.Context, c *Call, in *catalog.Args) (*fe
 }
 
 func (b *Bridge) listen(ctx context.Context, c *Call, ch string) (*fence.Answer, error) {
-	from, already, err := b.push.Listen(ctx, c.Who, ch)
+	from, already, err := b.push.Listen(ctx, c.Who, ch, b.names.Last(c.Conn))
 	if err != nil {
 		return nil, err
 	}

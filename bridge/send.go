@@ -32,6 +32,8 @@ func (b *Bridge) sendMessage(ctx context.Context, c *Call, in *catalog.Args) (*f
 	if given == "" {
 		used = b.hub.LastUsed(ctx, d.Sender)
 	}
+	// Before it is sent, because a wait that it ends is one no more.
+	there, unknown := b.hub.Audience(ctx, c.Who, d.Channel, d.Sender)
 	r, err := b.publish(ctx, c, d)
 	if err != nil {
 		return nil, err
@@ -41,8 +43,7 @@ func (b *Bridge) sendMessage(ctx context.Context, c *Call, in *catalog.Args) (*f
 	if d.InReplyTo > 0 {
 		a.Sayf(" (reply to #%d)", d.InReplyTo)
 	}
-	there, err := b.hub.Audience(ctx, c.Who, d.Channel, d.Sender)
-	if err != nil { // sent it is; whom it reaches is not worth an error
+	if unknown != nil { // sent it is; whom it reaches is not worth an error
 		a.Sayf(".\n")
 	} else {
 		a.Sayf(": %s.\n", audience(there))

@@ -131,7 +131,7 @@ func (b *Bridge) nothingCame(a *fence.Answer, w waiting, r *hub.Reading, lasted 
 	span := lasted.Round(time.Second)
 	switch {
 	case w.sliced:
-		a.Sayf("After %s still nothing, call again: wait_for_reply%s. Your client shows no progress of long calls, so each call waits %s at most.\n",
+		a.Sayf("After %s still nothing, call again: wait_for_reply%s. Your client asked for no progress, so each call waits %s at most.\n",
 			span, w.args(), silence)
 	case w.capped:
 		a.Sayf("This wait has ended after %s, at the transport-safe ceiling: clients and proxies cut calls that last longer.\n", span)
@@ -140,8 +140,10 @@ func (b *Bridge) nothingCame(a *fence.Answer, w waiting, r *hub.Reading, lasted 
 	}
 	a.Sayf("Nobody listens for you now. The others may be busy or offline (list_instances shows who is online), " +
 		"or a peer might also be waiting for you: if you owe an answer, send it.\n")
-	a.Sayf("TO KEEP LISTENING call wait_for_reply%s again, while your turn lasts. "+
-		"If your turn ends, tell your user that you will see new messages when you next call check_messages, not that you are listening.\n", w.args())
+	if !w.sliced {
+		a.Sayf("TO KEEP LISTENING call wait_for_reply%s again, while your turn lasts.\n", w.args())
+	}
+	a.Sayf("If your turn ends first, tell your user that you will see new messages when you next call check_messages, not that you are listening.\n")
 }
 
 // args are the arguments with which to wait again.

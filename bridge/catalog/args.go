@@ -92,7 +92,7 @@ func (a *Args) Who(name string) string {
 func (a *Args) NeedWho(name string) string {
 	s := a.Who(name)
 	if s == "" {
-		a.fail(`%s is missing: call again with the name you registered, for example %s="builder"`, name, name)
+		a.fail(`%s is missing: call again with your name, for example %s="builder"`, name, name)
 	}
 	return s
 }

@@ -69,7 +69,7 @@ func head(m *models.Message, marks Marks) string {
 	if marks.Channel {
 		fmt.Fprintf(&b, " in #%s", Channel(m.Channel))
 	}
-	fmt.Fprintf(&b, " [%s] %s (%s) %s", Line(string(m.Type), 20), Quote(m.Sender), Standing(m), m.CreatedAt)
+	fmt.Fprintf(&b, " [%s] %s (%s) %s", Type(m.Type), Quote(m.Sender), Standing(m), m.CreatedAt)
 	if m.InReplyTo != nil {
 		fmt.Fprintf(&b, " (reply to #%d)", *m.InReplyTo)
 	}
@@ -82,6 +82,14 @@ func head(m *models.Message, marks Marks) string {
 		b.WriteString(" (shown before)")
 	}
 	return b.String() + "\n"
+}
+
+// Type is the type of a message. What the bus does not know is quoted.
+func Type(t models.MessageType) string {
+	if _, err := models.ParseType(t); err != nil || t == "" {
+		return Name(string(t))
+	}
+	return string(t)
 }
 
 // Standing is what the bus knows of who wrote a message: agent or human, and whether that is verified.

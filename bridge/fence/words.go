@@ -45,12 +45,12 @@ func Channel(name string) string {
 	return Quote(name)
 }
 
-// Line makes one line of a text, of at most so many characters, without control characters.
+// Line makes one line of a text, of at most so many characters, without characters that are not drawn.
 func Line(text string, most int) string {
 	if len(text) > 8*most { // not all of a long text is looked at
 		text = models.Cut(text, 0, 8*most) + "…"
 	}
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
 	if utf8.RuneCountInString(text) > most {
 		text = strings.TrimSpace(string([]rune(text)[:most-1])) + "…"
 	}

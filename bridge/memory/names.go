@@ -100,6 +100,16 @@ func (n *Names) Forget(conn string) []string {
 	return list
 }
 
+// Last is the name that a connection registered last; empty if none.
+func (n *Names) Last(conn string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if list := n.byConn[conn]; len(list) > 0 {
+		return list[len(list)-1]
+	}
+	return ""
+}
+
 // Own says whether a name was registered over any connection.
 func (n *Names) Own(name string) bool {
 	n.mu.Lock()

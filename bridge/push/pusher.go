@@ -62,8 +62,9 @@ func New(o Options) *Pusher {
 	return &Pusher{opt: o, wake: make(chan struct{}, 1), channels: map[string]*channel{}}
 }
 
-// Listen begins to push a channel's messages, from the next one on. from is the newest one there is now.
-func (p *Pusher) Listen(ctx context.Context, who models.Principal, name string) (from int64, already bool, err error) {
+// Listen begins to push a channel's messages, from the next one on. from is the newest one there is now;
+// own is a name of the client's, whose messages are not for it.
+func (p *Pusher) Listen(ctx context.Context, who models.Principal, name, own string) (from int64, already bool, err error) {
 	p.mu.Lock()
 	known, full := p.channels[name] != nil, len(p.channels) >= maxChannels
 	p.mu.Unlock()
@@ -73,7 +74,7 @@ func (p *Pusher) Listen(ctx context.Context, who models.Principal, name string) 
 	if full {
 		return 0, false, models.Errorf(models.Invalid, "%d channels are pushed already: call stop_listening for one of them first", maxChannels)
 	}
-	sub, err := p.opt.Hub.Subscribe(ctx, who, hub.Subscription{Channels: []string{name}, Wake: p.poke})
+	sub, err := p.opt.Hub.Subscribe(ctx, who, hub.Subscription{Channels: []string{name}, Hide: own, Wake: p.poke})
 	if err != nil {
 		return 0, false, err
 	}
