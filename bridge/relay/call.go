@@ -58,7 +58,7 @@ func (r *relay) call(ctx context.Context, m *message, line []byte) {
 				continue
 			}
 		}
-		if c.over() {
+		if c.over(r.try) {
 			r.unreachable(m, err)
 			return
 		}
@@ -328,4 +328,4 @@ func (c *call) line() []byte {
 }
 
 // over says that it makes no sense to ask again.
-func (c *call) over() bool { return time.Since(c.began) > max(patience, c.lasts) }
+func (c *call) over(try time.Duration) bool { return time.Since(c.began) > max(try, c.lasts) }

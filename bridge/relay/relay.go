@@ -31,7 +31,8 @@ const maxLine = 34 << 20
 type relay struct {
 	// Set by Run, then constant.
 	opt  Options
-	to   string // the hub's MCP door
+	to   string        // the hub's MCP door
+	try  time.Duration // how long, with a hub that cannot be reached, for a call that is no wait
 	http *http.Client
 
 	out sync.Mutex // held while a message is written to the client
@@ -56,7 +57,9 @@ type message struct {
 func (m *message) request() bool { return m.Method != "" && len(m.ID) > 0 }
 
 // Run relays until In ends or ctx does.
-func Run(ctx context.Context, o Options) error {
+func Run(ctx context.Context, o Options) error { return run(ctx, o, patience) }
+
+func run(ctx context.Context, o Options, try time.Duration) error {
 	hub, err := url.Parse(strings.TrimSuffix(o.URL, "/"))
 	if err != nil || hub.Scheme != "http" && hub.Scheme != "https" || hub.Host == "" {
 		return fmt.Errorf("the hub's address must be a URL such as https://bus.example.com, not %q", o.URL)
@@ -65,7 +68,7 @@ func Run(ctx context.Context, o Options) error {
 	transport.MaxIdleConnsPerHost = 64
 	transport.ResponseHeaderTimeout = 0 // a wait may be silent for a while
 	r := &relay{
-		opt: o, to: hub.JoinPath("mcp").String(), http: &http.Client{Transport: transport},
+		opt: o, to: hub.JoinPath("mcp").String(), try: try, http: &http.Client{Transport: transport},
 		inFlight: map[string]context.CancelFunc{},
 	}
 	defer transport.CloseIdleConnections()
@@ -172,7 +175,7 @@ func (r *relay) cancelled(params json.RawMessage) {
 
 // tell passes on what has no answer. The hub may miss it, as it may miss any notification.
 func (r *relay) tell(ctx context.Context, line []byte) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, r.try)
 	defer cancel()
 	if err := r.post(ctx, line, func(*message, []byte) bool { return false }); err != nil && !errors.Is(err, errNoAnswer) {
 		r.opt.Log.Debug("notification not passed on", "error", err)
