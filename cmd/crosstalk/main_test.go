@@ -37,11 +37,11 @@ func env(pairs ...string) func(string) string {
 	return func(name string) string { return m[name] }
 }
 
-// output runs a command that ends by itself.
+// output runs a command that ends by itself, as if from a terminal.
 func output(t *testing.T, getenv func(string) string, args ...string) (stdout string, err error) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	err = run(t.Context(), args, getenv, strings.NewReader(""), &out, &errs)
+	err = run(t.Context(), args, getenv, nil, &out, &errs)
 	if errs.Len() > 0 {
 		t.Logf("stderr: %s", errs.String())
 	}
@@ -70,7 +70,7 @@ func TestHelpSaysWhatThereIs(t *testing.T) {
 	t.Setenv("COLUMNS", "") // the one variable that kong reads for itself
 	for name, args := range map[string][]string{
 		"help.txt": {"--help"}, "help-serve.txt": {"serve", "--help"}, "help-version.txt": {"version", "-h"},
-		"help-completion.txt": {"completion", "--help"},
+		"help-completion.txt": {"completion", "--help"}, "help-mcp.txt": {"mcp", "--help"}, "help-mcp-config.txt": {"mcp-config", "--help"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := output(t, env(), args...)

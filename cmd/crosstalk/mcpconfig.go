@@ -80,9 +80,9 @@ func (c *mcpConfigCommand) text(program string) (string, error) {
 
 func (c *mcpConfigCommand) claudeCode(program string, args []string) (string, error) {
 	if c.URL != "" {
-		return "claude mcp add --transport http crosstalk " + quote(c.door()) + " --header \"Authorization: Bearer $CROSSTALK_KEY\"\n", nil
+		return "claude mcp add --transport http crosstalk " + shellQuote(c.door()) + " --header \"Authorization: Bearer $CROSSTALK_KEY\"\n", nil
 	}
-	text := "claude mcp add crosstalk -- " + quote(program) + " " + strings.Join(args, " ") + "\n"
+	text := "claude mcp add crosstalk -- " + shellQuote(program) + " " + strings.Join(args, " ") + "\n"
 	if c.Push {
 		text += "claude --dangerously-load-development-channels server:crosstalk\n"
 	}
@@ -139,12 +139,4 @@ func snippet(file string, v any) (string, error) {
 		return "", err
 	}
 	return "// " + file + "\n" + string(b) + "\n", nil
-}
-
-// quote makes s one word of a shell.
-func quote(s string) string {
-	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-:@%+") == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

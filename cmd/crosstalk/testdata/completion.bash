@@ -8,6 +8,8 @@ _crosstalk() {
 		if [[ $skip ]]; then skip=; continue; fi
 		case "$at $word" in
 		' serve') at+=" $word" ;;
+		' mcp') at+=" $word" ;;
+		' mcp-config') at+=" $word" ;;
 		' version') at+=" $word" ;;
 		' completion') at+=" $word" ;;
 		' serve --addr') skip=1 ;;
@@ -22,6 +24,15 @@ _crosstalk() {
 		' serve --cleanup-days') skip=1 ;;
 		' serve --log-level') skip=1 ;;
 		' serve --log-format') skip=1 ;;
+		' serve --wait-ceiling') skip=1 ;;
+		' serve --mutual-grace') skip=1 ;;
+		' mcp --db') skip=1 ;;
+		' mcp --url') skip=1 ;;
+		' mcp --key') skip=1 ;;
+		' mcp --log-level') skip=1 ;;
+		' mcp --wait-ceiling') skip=1 ;;
+		' mcp --mutual-grace') skip=1 ;;
+		' mcp-config --url') skip=1 ;;
 		esac
 	done
 	if [[ $cur == '=' ]]; then
@@ -42,10 +53,21 @@ _crosstalk() {
 	' serve --cleanup-days') :; return ;;
 	' serve --log-level') COMPREPLY=($(compgen -W 'debug info warn error ' -- "$cur")); return ;;
 	' serve --log-format') COMPREPLY=($(compgen -W 'auto text json ' -- "$cur")); return ;;
+	' serve --wait-ceiling') :; return ;;
+	' serve --mutual-grace') :; return ;;
+	' mcp --db') local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	' mcp --url') :; return ;;
+	' mcp --key') :; return ;;
+	' mcp --log-level') COMPREPLY=($(compgen -W 'debug info warn error ' -- "$cur")); return ;;
+	' mcp --wait-ceiling') :; return ;;
+	' mcp --mutual-grace') :; return ;;
+	' mcp-config --url') :; return ;;
 	esac
 	case "$at" in
-	'') COMPREPLY=($(compgen -W 'serve version completion --help ' -- "$cur")) ;;
-	' serve') COMPREPLY=($(compgen -W '--help --addr --port --server-url --pprof --key --allowed-host --allowed-origin --db --database-url --cleanup-days --log-level --log-format ' -- "$cur")) ;;
+	'') COMPREPLY=($(compgen -W 'serve mcp mcp-config version completion --help ' -- "$cur")) ;;
+	' serve') COMPREPLY=($(compgen -W '--help --addr --port --server-url --pprof --key --allowed-host --allowed-origin --db --database-url --cleanup-days --compat --log-level --log-format --wait-ceiling --mutual-grace ' -- "$cur")) ;;
+	' mcp') COMPREPLY=($(compgen -W '--help --db --url --key --push --compat --log-level --wait-ceiling --mutual-grace ' -- "$cur")) ;;
+	' mcp-config') COMPREPLY=($(compgen -W 'claude-code claude-desktop claude-ai codex gemini cursor vscode chatgpt --help --url --push ' -- "$cur")) ;;
 	' version') COMPREPLY=($(compgen -W '--help ' -- "$cur")) ;;
 	' completion') COMPREPLY=($(compgen -W 'bash zsh fish --help ' -- "$cur")) ;;
 	esac
