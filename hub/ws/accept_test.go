@@ -126,6 +126,11 @@ func TestSelectsOurSubprotocolAndNeverEchoesTheKey(t *testing.T) {
 	}
 }
 
+func TestPageOfAnAllowedOriginComesIn(t *testing.T) {
+	h := newHouse(t, auth.Config{AllowedOrigins: []string{"https://app.example"}})
+	h.connect("/ws", "Origin: https://app.example").read("welcome")
+}
+
 func TestFramesThatCameWithTheRequestAreRead(t *testing.T) {
 	h := newHouse(t, auth.Config{})
 	nc, err := h.dial()

@@ -107,7 +107,18 @@ func (c *conn) unsubscribe(cmd command) error {
 			return err
 		}
 	}
+	c.replace(i, st, appendUnsubscribed(nil, cmd.ID, channel))
+	old.sub.Close()
+	c.wake()
+	return nil
+}
+
+// replace puts st, nil for none, in the place of stream i, whose last messages stand before answer. What the two
+// streams have in common because the old one went on while the new one was opened is delivered once.
+func (c *conn) replace(i int, st *stream, answer []byte) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	old := c.streams[i]
 	old.gone = true
 	if st != nil {
 		st.from = old.at
@@ -116,11 +127,7 @@ func (c *conn) unsubscribe(cmd command) error {
 	} else {
 		c.streams = slices.Delete(c.streams, i, i+1)
 	}
-	c.out = appendText(c.out, appendUnsubscribed(nil, cmd.ID, channel))
-	c.mu.Unlock()
-	old.sub.Close()
-	c.wake()
-	return nil
+	c.out = appendText(c.out, answer)
 }
 
 func parseSubscribable(name string) (string, error) {

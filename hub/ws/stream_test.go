@@ -1,9 +1,11 @@
 package ws
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -113,6 +115,85 @@ func TestSubscriptionsComeAndGoWithoutGapOrRepeat(t *testing.T) {
 	}
 }
 
+// texts returns what buf says in text frames.
+func texts(t *testing.T, buf []byte) (said []string) {
+	t.Helper()
+	client, server := net.Pipe()
+	defer client.Close()
+	go func() {
+		_, _ = server.Write(buf)
+		_ = server.Close()
+	}()
+	p := &peer{t: t, nc: client, br: bufio.NewReader(client)}
+	for {
+		m, err := p.next()
+		if err != nil {
+			return said
+		}
+		said = append(said, strings.TrimSpace(fmt.Sprintf("%s %s%s", m.Type, m.Channel, m.Message.Content)))
+	}
+}
+
+// loose makes a conn that has no socket and no turns, and one stream over the channels.
+func (h *house) loose(channels ...string) *conn {
+	h.t.Helper()
+	c := h.srv.newConn(shared())
+	st, err := c.open(h.t.Context(), channels, models.Int{}, "")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	c.attach(st, nil)
+	h.t.Cleanup(c.release)
+	return c
+}
+
+func TestStreamGoesOnWhileItsSuccessorIsOpened(t *testing.T) {
+	h := newHouse(t, auth.Config{})
+	c, b := h.loose("a", "b"), new(batch)
+	h.publish("a", "bob", "1")
+	c.gather(b)
+	old := c.streams[0]
+	next, err := c.open(t.Context(), []string{"a"}, models.Int{Value: old.at, Set: true}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.publish("a", "bob", "2")
+	h.publish("b", "bob", "3")
+	c.gather(b)
+	said := texts(t, b.buf)
+	h.publish("b", "bob", "not heard any more")
+	h.publish("a", "bob", "4")
+	c.replace(0, next, appendUnsubscribed(nil, nil, "b"))
+	old.sub.Close()
+	c.gather(b)
+	said = append(said, texts(t, b.buf)...)
+	if got, want := strings.Join(said, ", "), "message 2, message 3, unsubscribed b, message 4"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestNothingOfAChannelFollowsItsUnsubscribed(t *testing.T) {
+	h := newHouse(t, auth.Config{})
+	c, b := h.loose("a"), new(batch)
+	h.fill("a", 10, 200_000) // more than memory keeps: the log must be read
+	c.gather(b)
+	if len(b.behind) != 1 {
+		t.Fatalf("%d streams are behind", len(b.behind))
+	}
+	if err := c.unsubscribe(command{Channel: "a"}); err != nil { // while drain is about to read
+		t.Fatal(err)
+	}
+	before := len(b.buf)
+	c.catchUp(b)
+	if len(b.buf) != before {
+		t.Errorf("%d bytes of a stream that has ended", len(b.buf)-before)
+	}
+	c.gather(b)
+	if got := texts(t, b.buf); len(got) != 1 || got[0] != "unsubscribed a" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestConnectionHoldsAtMostAThousandChannels(t *testing.T) {
 	h := newHouse(t, auth.Config{})
 	p := h.connect("/ws?channels=" + list(100))
@@ -134,6 +215,18 @@ func TestConnectionHoldsAtMostAThousandChannels(t *testing.T) {
 	p.read("subscribed")
 	h.publish(channelName(999), "bob", "still heard")
 	p.read("message")
+}
+
+func TestPositionIsWhereTheLastOfAllStreamsStands(t *testing.T) {
+	for _, at := range [][]int64{{7}, {7, 9}, {9, 7}, {8, 7, 9}} {
+		var c conn
+		for _, id := range at {
+			c.streams = append(c.streams, &stream{at: id})
+		}
+		if got := c.position(); got != 7 {
+			t.Errorf("streams at %v: position %d", at, got)
+		}
+	}
 }
 
 func TestSlowClientHearsTheLatestOfEachInstance(t *testing.T) {
