@@ -39,7 +39,7 @@ func (b *Bridge) shareData(ctx context.Context, c *Call, in *catalog.Args) (*fen
 
 func (b *Bridge) sharedData(ctx context.Context, c *Call, in *catalog.Args) (*fence.Answer, error) {
 	key, offset := in.Need("key", "plan-v2"), in.Whole("offset")
-	length, most := in.Limit("length", fence.Most, fence.Most), in.Limit("max_bytes", fence.Most, fence.Most)
+	length, a := in.Limit("length", fence.Most, fence.Most), blank(in)
 	if err := in.Err(); err != nil {
 		return nil, err
 	}
@@ -47,32 +47,31 @@ func (b *Bridge) sharedData(ctx context.Context, c *Call, in *catalog.Args) (*fe
 	if err != nil {
 		return nil, err
 	}
-	return b.piece(ctx, c.Who, key, int(min(max(offset.Value, 0), models.MaxData)), length, max(most, 2*keepFree))
+	return a, b.piece(ctx, c.Who, a, key, int(min(max(offset.Value, 0), models.MaxData)), length)
 }
 
-// piece answers with a part of what a key names: shared data, or a message by "#" and its id.
-func (b *Bridge) piece(ctx context.Context, who models.Principal, key string, offset, length, most int) (*fence.Answer, error) {
-	a := fence.New(most)
+// piece writes a part of what a key names: shared data, or a message by "#" and its id.
+func (b *Bridge) piece(ctx context.Context, who models.Principal, a *fence.Answer, key string, offset, length int) error {
 	if number, ok := strings.CutPrefix(key, "#"); ok {
 		id, err := strconv.ParseInt(number, 10, 64)
 		if err != nil {
-			return nil, models.Errorf(models.NotFound, "No shared data found under key %q: keys with # name messages, such as \"#12\"", key)
+			return models.Errorf(models.NotFound, "No shared data found under key %q: keys with # name messages, such as \"#12\"", key)
 		}
 		m, err := b.message(ctx, who, id)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		a.Sayf("Message #%d in #%s [%s] from %s (%s), %s, %s:\n", m.ID, fence.Channel(m.Channel), fence.Type(m.Type),
 			fence.Quote(m.Sender), fence.Standing(&m), m.CreatedAt, fence.Count(len(m.Content), "byte", "bytes"))
 		a.Piece(key, m.Content, offset, length, tailFree)
-		return a, nil
+		return nil
 	}
 	data, err := b.hub.Data(ctx, who, key)
 	if models.CodeOf(err) == models.NotFound {
 		err = models.Errorf(models.NotFound, "No shared data found under key %q: list_shared_data shows the keys", key)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	a.Sayf("Shared data %s by %s, version %d of %s, %s", fence.Quote(data.Key), fence.Quote(data.CreatedBy), data.Version,
 		data.CreatedAt, fence.Count(len(data.Content), "byte", "bytes"))
@@ -82,7 +81,7 @@ func (b *Bridge) piece(ctx context.Context, who models.Principal, key string, of
 	}
 	a.Sayf(":\n")
 	a.Piece(key, data.Content, offset, length, tailFree)
-	return a, nil
+	return nil
 }
 
 func (b *Bridge) listData(ctx context.Context, c *Call, in *catalog.Args) (*fence.Answer, error) {

@@ -24,7 +24,7 @@ func (b *Bridge) checkMessages(ctx context.Context, c *Call, in *catalog.Args) (
 		Channel: in.Channels(), After: in.Whole("after_id").Ptr(), Instance: in.Who("instance_id"),
 		Limit: in.Limit("limit", 20, maxLimit), Conn: c.Conn,
 	}
-	most := in.Limit("max_bytes", fence.Most, fence.Most)
+	a := blank(in)
 	if err := in.Err(); err != nil {
 		return nil, err
 	}
@@ -35,7 +35,6 @@ func (b *Bridge) checkMessages(ctx context.Context, c *Call, in *catalog.Args) (
 	if err != nil {
 		return nil, err
 	}
-	a := fence.New(max(most, 2*keepFree))
 	older := fit(r, a.Room()-keepFree, ask.Channel == models.Every)
 	checkHead(a, ask, r, older)
 	b.writeReading(a, ask, r)
@@ -50,6 +49,11 @@ func (b *Bridge) checkMessages(ctx context.Context, c *Call, in *catalog.Args) (
 	}
 	b.shows(c, r)
 	return a, nil
+}
+
+// blank begins an answer that is bounded as the caller wishes, but not so that nothing fits.
+func blank(in *catalog.Args) *fence.Answer {
+	return fence.New(max(in.Limit("max_bytes", fence.Most, fence.Most), 2*keepFree))
 }
 
 // named checks the instance that reads.
@@ -167,7 +171,7 @@ func (b *Bridge) shows(c *Call, r *hub.Reading) {
 }
 
 func (b *Bridge) replies(ctx context.Context, c *Call, in *catalog.Args) (*fence.Answer, error) {
-	id := in.Whole("message_id")
+	id, a := in.Whole("message_id"), blank(in)
 	if err := in.Err(); err != nil {
 		return nil, err
 	}
@@ -182,10 +186,8 @@ func (b *Bridge) replies(ctx context.Context, c *Call, in *catalog.Args) (*fence
 	if err != nil {
 		return nil, err
 	}
-	b.hub.Seen(c.Who, in.Who("instance_id"))
-	a := fence.New(0)
 	a.Sayf("Message #%d in #%s has %s.\n", id.Value, fence.Channel(parent.Channel), fence.Count(len(thread.Replies), "reply", "replies"))
-	a.Message(&thread.Parent, fence.Marks{}, fence.Most/2)
+	a.Message(&thread.Parent, fence.Marks{}, a.Room()/2)
 	if left := list(a, thread.Replies, fence.Marks{}); left > 0 {
 		a.Sayf("\n%d more did not fit: check_messages channel=%q after_id=%d shows what came later.\n",
 			left, parent.Channel, thread.Replies[len(thread.Replies)-left-1].ID)
@@ -211,6 +213,7 @@ func (b *Bridge) search(ctx context.Context, c *Call, in *catalog.Args) (*fence.
 	if in.Has("channel") && in.Channels() != models.Every {
 		q.Channel = in.Channel()
 	}
+	a := blank(in)
 	if err := in.Err(); err != nil {
 		return nil, err
 	}
@@ -225,7 +228,6 @@ func (b *Bridge) search(ctx context.Context, c *Call, in *catalog.Args) (*fence.
 	if q.Sender != "" {
 		where += " by " + fence.Quote(q.Sender)
 	}
-	a := fence.New(0)
 	if len(found) == 0 {
 		a.Sayf("No messages match %s%s. Try fewer or other words%s.\n", fence.Quote(q.Text), where, wider(where))
 		return a, nil

@@ -40,7 +40,8 @@ func (b *Bridge) addResources() {
 			if err != nil {
 				return nil, err
 			}
-			return b.piece(ctx, c.Who, key, 0, fence.Most, fence.Most)
+			a := fence.New(0)
+			return a, b.piece(ctx, c.Who, a, key, 0, fence.Most)
 		})))
 }
 

@@ -39,7 +39,7 @@ func (b *Bridge) waitForReply(ctx context.Context, c *Call, in *catalog.Args) (*
 	if err != nil {
 		return nil, err
 	}
-	a := fence.New(0)
+	a := blank(in)
 	switch came.Outcome {
 	case hub.Came:
 		b.cameTo(a, w, came.Reading)
