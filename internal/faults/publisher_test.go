@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -66,11 +67,11 @@ type load struct {
 	publishers []*publisher
 
 	firstOf
-	halt     atomic.Bool
-	working  sync.WaitGroup
-	repeated atomic.Int64 // sends that were not answered, and sent again
-	refused  atomic.Int64 // of these, those that were answered 503
-	refusal  atomic.Pointer[string]
+	halt    atomic.Bool
+	working sync.WaitGroup
+	cutOff  atomic.Int64 // sends that had begun and were not answered
+	refused atomic.Int64 // of these, those that were answered 503
+	refusal atomic.Pointer[string]
 }
 
 // newLoad makes publishers that send to the servers, each to one as long as that one answers.
@@ -81,7 +82,10 @@ func newLoad(t *testing.T, seed uint64, publishers int, servers ...*server) *loa
 		p.client = &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}
 		l.publishers = append(l.publishers, p)
 	}
-	t.Cleanup(func() { _ = l.stop() })
+	t.Cleanup(func() {
+		l.failf("the test is over") // who still tries gives up
+		_ = l.stop()
+	})
 	return l
 }
 
@@ -152,7 +156,6 @@ func (p *publisher) run() {
 				p.load.failf("publisher %d had no answer for %s; the last: %v", p.number, patience, err)
 				return
 			}
-			p.load.repeated.Add(1)
 			at = p.rand.IntN(len(p.load.servers))
 			<-time.After(time.Duration(2+p.rand.IntN(10)) * time.Millisecond)
 		}
@@ -184,6 +187,9 @@ func (p *publisher) send(to *server, key string, body []byte) (a ack, err error)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Idempotency-Key", key)
 	res, err := p.client.Do(req)
+	if dial, ok := errors.AsType[*net.OpError](err); err != nil && (!ok || dial.Op != "dial") {
+		p.load.cutOff.Add(1)
+	}
 	if err != nil {
 		return a, err
 	}
