@@ -30,7 +30,8 @@ type Reading struct {
 
 	hub    *Hub
 	ask    Ask
-	newest bool // Messages are the newest, not the oldest unread
+	newest bool  // Messages are the newest, not the oldest unread
+	end    int64 // it shows all there is up to here
 	spans  []span
 }
 
@@ -169,7 +170,10 @@ func (h *Hub) unread(ctx context.Context, ask Ask, spans []span) (*Reading, erro
 
 // endAt says that the reading covers its channels up to an id, and counts what follows.
 func (r *Reading) endAt(ctx context.Context, end int64) error {
-	r.LastID, r.Follow = end, 0
+	r.end, r.LastID, r.Follow = end, end, 0
+	if n := len(r.Messages); n > 0 {
+		r.LastID = r.Messages[n-1].ID
+	}
 	for i := range r.spans {
 		n, err := r.hub.store.Unseen(ctx, r.spans[i].channel, r.ask.Instance, end, maxFollow)
 		if err != nil {
@@ -201,10 +205,14 @@ func (h *Hub) newest(ctx context.Context, ask Ask, spans []span) (*Reading, erro
 			return nil, err
 		}
 		r.Messages = append(r.Messages, page.Messages...)
-		r.LastID = max(r.LastID, page.NextAfterID)
+		r.end = max(r.end, page.NextAfterID)
 	}
+	r.LastID = r.end
 	slices.SortFunc(r.Messages, func(a, b models.Message) int { return cmp.Compare(a.ID, b.ID) })
 	r.Keep(ask.Limit)
+	if n := len(r.Messages); n > 0 {
+		r.LastID = r.Messages[n-1].ID
+	}
 	return r, nil
 }
 
@@ -220,10 +228,11 @@ func (r *Reading) Keep(n int) {
 	}
 	r.Follow = min(maxFollow, r.Follow+len(r.Messages)-n)
 	r.Messages = r.Messages[:n]
-	r.LastID = 0
+	r.end = 0
 	if n > 0 {
-		r.LastID = r.Messages[n-1].ID
+		r.end = r.Messages[n-1].ID
 	}
+	r.LastID = r.end
 }
 
 // ShownBefore says that a message was shown before, and is not known to have been read.
@@ -238,9 +247,9 @@ func (r *Reading) Shown(ctx context.Context) error {
 	}
 	var marks []store.Mark
 	for _, s := range r.spans {
-		m := store.Mark{Channel: s.channel, From: s.from, To: r.LastID, First: s.first}
+		m := store.Mark{Channel: s.channel, From: s.from, To: r.end, First: s.first}
 		if s.first && r.newest && !r.Old { // the first look skips what is older, and only that
-			m.From = r.LastID
+			m.From = r.end
 			if len(r.Messages) > 0 {
 				m.From = r.Messages[0].ID - 1
 			}

@@ -59,7 +59,7 @@ func (h *Hub) Wait(ctx context.Context, who models.Principal, ask Ask, role mode
 	began := time.Now()
 	ctx, w := h.waits.begin(ctx, who, ask, role, spans)
 	defer h.waits.end(w)
-	s, err := h.Subscribe(ctx, who, Subscription{Channels: w.channels, After: &r.LastID, Hide: ask.Instance})
+	s, err := h.Subscribe(ctx, who, Subscription{Channels: w.channels, After: &r.end, Hide: ask.Instance})
 	if err != nil {
 		return Waited{}, err
 	}
