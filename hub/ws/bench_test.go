@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"crosstalk/auth"
 	"crosstalk/models"
@@ -49,6 +50,7 @@ func BenchmarkFanOut(b *testing.B) {
 
 // count reads n messages, looking at no more than their heads.
 func count(p *peer, n int, delivered *atomic.Int64) {
+	_ = p.nc.SetDeadline(time.Time{})
 	br := bufio.NewReaderSize(p.br, 16<<10)
 	for i := 0; i < n; i++ {
 		head, err := br.Peek(4)
