@@ -70,22 +70,27 @@ func (g *gauge) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// underFirst puts the gauge under the first connection that is handed over.
+func (g *gauge) underFirst(p *place) {
+	p.native.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
+		if c := nc.(*conn); g.Conn == nil {
+			g.Conn, c.Conn = c.Conn, g
+		}
+		return ctx
+	}
+}
+
 // TestClientThatSendsTooMuchIsLeftUnread sends more ahead than is kept, and misses nothing in the end.
 func TestClientThatSendsTooMuchIsLeftUnread(t *testing.T) {
-	g, hold := &gauge{full: make(chan bool)}, make(chan bool)
+	g, entered, hold := &gauge{full: make(chan bool)}, make(chan bool, 1), make(chan bool)
 	p := open(t, fiber.Config{}, map[string]http.HandlerFunc{"/native/hold": func(w http.ResponseWriter, r *http.Request) {
+		entered <- true
 		<-hold
 		nativeEcho(w, r)
-	}}, func(p *place) {
-		p.native.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
-			if c := nc.(*conn); g.Conn == nil {
-				g.Conn, c.Conn = c.Conn, g
-			}
-			return ctx
-		}
-	})
+	}}, g.underFirst)
 	body := strings.Repeat("0123456789abcdef", 64<<10)
 	w := p.dial().send("GET /native/hold HTTP/1.1\r\nHost: h\r\n\r\n")
+	await(t, "it runs", entered)
 	go func() {
 		_, _ = fmt.Fprintf(w, "POST /rest HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 		_, _ = io.WriteString(w, "GET /native HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -106,9 +111,9 @@ func TestClientThatSendsTooMuchIsLeftUnread(t *testing.T) {
 	}
 }
 
-func TestHijackedConnectionMissesNothing(t *testing.T) {
-	hijacked := make(chan net.Conn, 1)
-	p := open(t, fiber.Config{}, map[string]http.HandlerFunc{"/native/raw": func(w http.ResponseWriter, _ *http.Request) {
+// echoRaw hijacks and sends back what it reads.
+func echoRaw(t *testing.T, hijacked chan<- net.Conn) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
 		nc, rw, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			t.Error(err)
@@ -122,28 +127,72 @@ func TestHijackedConnectionMissesNothing(t *testing.T) {
 				_, _ = io.Copy(nc, rw)
 			}
 		}()
-	}})
+	}
+}
+
+const upgrade = "GET /native/raw HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
+
+func (w *wire) comesBack(want string) {
+	w.t.Helper()
+	res, err := http.ReadResponse(w.r, nil)
+	if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+		w.t.Fatalf("answered %v %v", res, err)
+	}
+	back, err := io.ReadAll(w.r)
+	if err != nil || string(back) != want {
+		w.t.Errorf("%d bytes came back, want %d: %v", len(back), len(want), err)
+	}
+}
+
+func TestHijackedConnectionMissesNothing(t *testing.T) {
+	hijacked := make(chan net.Conn, 1)
+	p := open(t, fiber.Config{}, map[string]http.HandlerFunc{"/native/raw": echoRaw(t, hijacked)})
 	for _, size := range []int{0, 1, 100, maxAhead - 1, maxAhead, maxAhead + 1, 3 * maxAhead, 1 << 20} {
 		t.Run(fmt.Sprintf("%d bytes ahead", size), func(t *testing.T) {
 			w, ahead := p.dial(), strings.Repeat("0123456789abcdef", size/16+1)[:size]
+			w.t = t
+			if size%2 == 1 {
+				w.send("GET /native HTTP/1.1\r\nHost: h\r\n\r\nGET /rest HTTP/1.1\r\nHost: h\r\n\r\n").echo()
+				w.echo()
+			}
 			go func() {
-				_, _ = io.WriteString(w, "GET /native/raw HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"+ahead)
+				_, _ = io.WriteString(w, upgrade+ahead)
 				_, _ = io.WriteString(w, "later")
 				_ = w.Conn.(*net.TCPConn).CloseWrite()
 			}()
-			res, err := http.ReadResponse(w.r, nil)
-			if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
-				t.Fatalf("answered %v %v", res, err)
-			}
-			back, err := io.ReadAll(w.r)
-			if err != nil || string(back) != ahead+"later" {
-				t.Errorf("%d bytes came back, want %d: %v", len(back), size+5, err)
-			}
+			w.comesBack(ahead + "later")
 			nc := await(t, "it was hijacked", hijacked)
 			if raw, ok := nc.(interface{ NetConn() net.Conn }).NetConn().(*net.TCPConn); !ok || raw.RemoteAddr().String() != w.LocalAddr().String() {
-				t.Errorf("underneath is %T", raw)
+				t.Errorf("underneath is %T", nc.(*conn).NetConn())
 			}
 		})
+	}
+}
+
+// TestHijackedConnectionMissesNothingLent hijacks when net/http has been lent a byte.
+func TestHijackedConnectionMissesNothingLent(t *testing.T) {
+	g, entered, hijacked := &gauge{full: make(chan bool)}, make(chan bool, 1), make(chan net.Conn, 1)
+	p := open(t, fiber.Config{}, map[string]http.HandlerFunc{"/native/raw": func(w http.ResponseWriter, r *http.Request) {
+		entered <- true
+		await(t, "enough is read", g.full)
+		echoRaw(t, hijacked)(w, r)
+	}}, g.underFirst)
+	w, ahead := p.dial().send(upgrade), strings.Repeat("0123456789abcdef", 64<<10)
+	await(t, "it runs", entered)
+	go func() {
+		_, _ = io.WriteString(w, ahead)
+		_ = w.Conn.(*net.TCPConn).CloseWrite()
+	}()
+	w.comesBack(ahead)
+}
+
+func TestLetsGoOfARequestOnceRead(t *testing.T) {
+	c := &conn{request: []byte("GET")}
+	if _, err := c.Read(make([]byte, 2)); err != nil || string(c.request) != "T" {
+		t.Errorf("%q is left, %v", c.request, err)
+	}
+	if _, err := c.Read(make([]byte, 2)); err != nil || c.request != nil {
+		t.Errorf("%q is kept, %v", c.request[:cap(c.request)], err)
 	}
 }
 

@@ -69,6 +69,15 @@ func TestWritesTheRequestAsFiberReadIt(t *testing.T) {
 	}
 }
 
+func TestLeavesMultipartBodiesAsTheyAre(t *testing.T) {
+	p := open(t, fiber.Config{}, nil)
+	body := "before\r\n--b\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\ny\r\n--b--\r\nafter"
+	w := p.dial().send("POST /native HTTP/1.1\r\nHost: h\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	if s := w.echo(); string(s.Body) != body {
+		t.Errorf("read %q", s.Body)
+	}
+}
+
 func TestMeetsExpectations(t *testing.T) {
 	p := open(t, fiber.Config{}, nil)
 	w := p.dial().send("POST /native HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
@@ -335,15 +344,15 @@ func TestServesManyRoundsOfAStandardClient(t *testing.T) {
 }
 
 func TestShutdownWaitsForWhatRuns(t *testing.T) {
-	entered, release := make(chan string, 2), make(chan struct{})
+	entered, hold, stay, began := make(chan string, 2), make(chan bool), make(chan bool), make(chan bool, 2)
 	p := open(t, fiber.Config{}, map[string]http.HandlerFunc{"/native/wait": func(w http.ResponseWriter, _ *http.Request) {
 		entered <- "native"
-		<-release
+		<-stay
 		_, _ = io.WriteString(w, "done")
 	}}, before("/rest/wait", func() {
 		entered <- "fiber"
-		<-release
-	}))
+		<-hold
+	}), func(p *place) { p.native.RegisterOnShutdown(func() { began <- true }) })
 	idle, native, rest := p.dial(), p.dial(), p.dial()
 	for _, w := range []*wire{idle, rest} {
 		w.send("GET /native HTTP/1.1\r\nHost: h\r\n\r\n").echo()
@@ -358,20 +367,27 @@ func TestShutdownWaitsForWhatRuns(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- p.Shutdown(ctx) }()
 	idle.ended()
-	select {
-	case err := <-done:
-		t.Errorf("Shutdown did not wait: %v", err)
-	default:
+	waits := func() {
+		t.Helper()
+		select {
+		case err := <-done:
+			t.Errorf("Shutdown did not wait: %v", err)
+		default:
+		}
 	}
-	close(release)
-	if res := native.answer("GET"); res.StatusCode != http.StatusOK {
-		t.Errorf("net/http answered %s", res.Status)
-	}
+	waits()
+	close(hold)
 	if s := rest.echo(); s.Engine != "fiber" {
 		t.Errorf("read %+v", s)
 	}
-	native.ended()
 	rest.ended()
+	await(t, "net/http is asked to end", began)
+	waits()
+	close(stay)
+	if res := native.answer("GET"); res.StatusCode != http.StatusOK {
+		t.Errorf("net/http answered %s", res.Status)
+	}
+	native.ended()
 	if err := await(t, "Shutdown ends", done); err != nil {
 		t.Error(err)
 	}
