@@ -24,7 +24,7 @@ import (
 // that nobody reads.
 const (
 	lastCalls  = 300 * time.Millisecond
-	lastWrites = 3 * time.Second
+	lastWrites = time.Second
 )
 
 // Stdio serves one client, line by line, until ctx or the input ends. It returns when all requests have ended. Reading
@@ -57,7 +57,7 @@ func Stdio(ctx context.Context, in io.Reader, out io.Writer, o Options) error {
 func (p *peer) lines(in io.Reader) error {
 	r := bufio.NewReaderSize(in, 64<<10)
 	for {
-		line, err := readLine(r)
+		line, err := readLine(r, maxMessage)
 		if tooLong, ok := errors.AsType[*longLine](err); ok {
 			p.refuse(tooLong.id, rpc.Errorf(mcp.INVALID_REQUEST, "a message may have at most %d MiB", maxMessage>>20))
 			continue
@@ -79,12 +79,12 @@ type longLine struct{ id json.RawMessage }
 
 func (e *longLine) Error() string { return "the line is too long" }
 
-// readLine reads one line, which may be the last and have no end.
-func readLine(r *bufio.Reader) ([]byte, error) {
+// readLine reads one line of at most so many bytes. It may be the last and have no end.
+func readLine(r *bufio.Reader, most int) ([]byte, error) {
 	var line []byte
 	for {
 		part, err := r.ReadSlice('\n')
-		if len(line)+len(part) > maxMessage {
+		if len(line)+len(part) > most {
 			return nil, skipLine(r, append(line, part...), err)
 		}
 		line = append(line, part...)
@@ -100,7 +100,7 @@ func skipLine(r *bufio.Reader, begin []byte, err error) error {
 	front := regexp.MustCompile(`^\s*\{(?:\s*"jsonrpc"\s*:\s*"2.0"\s*,)?\s*"id"\s*:\s*("[^"\\]*"|\d+)\s*,`)
 	end := regexp.MustCompile(`,\s*"id"\s*:\s*("[^"\\]*"|\d+)\s*(?:,\s*"jsonrpc"\s*:\s*"2.0"\s*)?\}\s*$`)
 	const enough = 512
-	first, last := bytes.Clone(begin[:enough]), bytes.Clone(begin[len(begin)-enough:])
+	first, last := bytes.Clone(begin[:min(len(begin), enough)]), bytes.Clone(begin[max(0, len(begin)-enough):])
 	for errors.Is(err, bufio.ErrBufferFull) {
 		var part []byte
 		part, err = r.ReadSlice('\n')

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -50,17 +51,39 @@ func (o *Options) serve(f *flight, out stream) {
 	f.session.settle()
 	c := &caller{session: f.session, id: f.session.conn, out: out}
 	call := &bridge.Call{Who: f.session.who, Conn: f.session.conn, Progress: c.progress(f.message.Token)}
+	ctx := f.ctx
 	if f.message.listens() {
-		unlisten := c.listen(o.Bridge.Server(), f.message.ID)
-		defer unlisten()
+		var stop func()
+		ctx, stop = o.listen(ctx, c, f.message.ID)
+		defer stop()
 	}
-	ctx := o.Bridge.Server().WithContext(bridge.WithCall(f.ctx, call), c)
+	ctx = o.Bridge.Server().WithContext(bridge.WithCall(ctx, call), c)
 	answer, status := o.handle(ctx, f.message)
 	c.close()
 	f.land(func() {
 		written := f.ctx.Err() == nil && out.answer(answer, status) == nil
 		call.Done(f.ctx, written)
 	})
+}
+
+// listen has c hear what it subscribes to, until stop. When the server drains, its context ends: the subscription is then
+// answered, not cancelled.
+func (o *Options) listen(ctx context.Context, c *caller, tag json.RawMessage) (until context.Context, stop func()) {
+	unlisten := c.listen(o.Bridge.Server(), tag)
+	until, cancel := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-o.Draining:
+			cancel()
+		case <-until.Done():
+		}
+	})
+	return until, func() {
+		cancel()
+		watch.Wait()
+		unlisten()
+	}
 }
 
 // handle returns the answer to a request and, if it is an error of the revision that says so, its status.
