@@ -38,14 +38,14 @@ func (w waitSettings) grace() time.Duration { return time.Duration(w.MutualGrace
 
 // mcpCommand is what an AI client starts.
 type mcpCommand struct {
-	DB           string `name:"db" placeholder:"FILE" complete:"file" from:"CROSSTALK_DB" help:"The SQLite database. Without it: ~/.crosstalk/crosstalk.db."`
-	URL          string `name:"url" placeholder:"URL" from:"CROSSTALK_URL" help:"Use the hub there, and no database of this machine."`
-	Key          string `placeholder:"KEY" from:"CROSSTALK_KEY,MCP_API_KEY" help:"The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine."`
-	Push         bool   `from:"CROSSTALK_PUSH" help:"Push messages into Claude Code while it is idle."`
-	Compat       bool   `from:"CROSSTALK_COMPAT" help:"Answer to the name cross-claude-mcp, for configurations that look for it."`
-	LogLevel     string `enum:"debug,info,warn,error" default:"warn" placeholder:"LEVEL" from:"CROSSTALK_LOG_LEVEL" help:"debug, info, warn or error, on standard error."`
-	LogFormat    string `enum:"auto,text,json" default:"text" hidden:"" from:"CROSSTALK_LOG_FORMAT"`
-	waitSettings `embed:""`
+	DB        string       `name:"db" placeholder:"FILE" complete:"file" from:"CROSSTALK_DB" help:"The SQLite database. Without it: ~/.crosstalk/crosstalk.db."`
+	URL       string       `name:"url" placeholder:"URL" from:"CROSSTALK_URL" help:"Use the hub there, and no database of this machine."`
+	Key       string       `placeholder:"KEY" from:"CROSSTALK_KEY,MCP_API_KEY" help:"The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine."`
+	Push      bool         `from:"CROSSTALK_PUSH" help:"Push messages into Claude Code while it is idle."`
+	Compat    bool         `from:"CROSSTALK_COMPAT" help:"Answer to the name cross-claude-mcp, for configurations that look for it."`
+	LogLevel  string       `enum:"debug,info,warn,error" default:"warn" placeholder:"LEVEL" from:"CROSSTALK_LOG_LEVEL" help:"debug, info, warn or error, on standard error."`
+	LogFormat string       `enum:"auto,text,json" default:"text" placeholder:"FORMAT" from:"CROSSTALK_LOG_FORMAT" help:"text, json, or auto: text on a terminal and JSON elsewhere."`
+	Waits     waitSettings `embed:""`
 }
 
 // Help shows how clients start it.
@@ -62,7 +62,7 @@ Examples:
 // Run answers the client until its input ends or p's context does.
 func (m *mcpCommand) Run(p *process) error {
 	log := newLog(p.stderr, m.LogLevel, m.LogFormat)
-	if err := m.check(); err != nil {
+	if err := m.Waits.check(); err != nil {
 		return err
 	}
 	if m.URL != "" {
@@ -75,12 +75,12 @@ func (m *mcpCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	l, err := openLocal(p.ctx, log, db, 0, hub.Options{Grace: m.grace()})
+	l, err := openLocal(p.ctx, log, db, 0, hub.Options{Grace: m.Waits.grace()})
 	if err != nil {
 		return err
 	}
 	b := bridge.New(bridge.Options{
-		Hub: l.hub, Version: versionText(), Log: log, Compat: m.Compat, Push: m.Push, WaitCeiling: m.ceiling(),
+		Hub: l.hub, Version: versionText(), Log: log, Compat: m.Compat, Push: m.Push, WaitCeiling: m.Waits.ceiling(),
 	})
 	live, kill := context.WithCancel(context.WithoutCancel(p.ctx))
 	defer kill()

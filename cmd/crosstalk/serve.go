@@ -14,20 +14,20 @@ const maxDays = 36500
 
 // serveCommand is every setting of the hub. The from tag names the variables that fill a flag.
 type serveCommand struct {
-	Addr          []string `group:"Listening" placeholder:"HOST:PORT" from:"CROSSTALK_ADDR" help:"Listen here. localhost is both loopback addresses, an empty host is all interfaces. Without it: localhost:8787."`
-	Port          string   `group:"Listening" placeholder:"N" from:"CROSSTALK_PORT,PORT" help:"Listen on this port, as hosting platforms ask: on all interfaces if there is a key, else on loopback. --addr goes before."`
-	ServerURL     string   `group:"Listening" name:"server-url" placeholder:"URL" from:"CROSSTALK_SERVER_URL,SERVER_URL" help:"Where clients reach this hub, such as https://bus.example.com."`
-	Pprof         string   `group:"Listening" placeholder:"HOST:PORT" from:"CROSSTALK_PPROF" help:"Serve Go's profiles here; a loopback address."`
-	Key           string   `group:"Access" placeholder:"KEY" from:"CROSSTALK_KEY,MCP_API_KEY" help:"The key that every caller must show as Authorization: Bearer KEY. Give it as a variable: arguments can be seen by everyone on the machine."`
-	AllowedHost   []string `group:"Access" placeholder:"HOST" from:"CROSSTALK_ALLOWED_HOST" help:"Without a key, also answer to this name; for instance the machine's own."`
-	AllowedOrigin []string `group:"Access" placeholder:"ORIGIN" from:"CROSSTALK_ALLOWED_ORIGIN" help:"Let web pages from here call the hub, such as https://app.example.com."`
-	DB            string   `group:"Storage" name:"db" placeholder:"FILE" complete:"file" from:"CROSSTALK_DB" help:"The SQLite database. Without it: ~/.crosstalk/crosstalk.db."`
-	DatabaseURL   string   `group:"Storage" name:"database-url" placeholder:"URL" from:"DATABASE_URL" help:"A PostgreSQL database. Not in this build: the hub refuses to start with it."`
-	CleanupDays   int      `group:"Storage" default:"30" placeholder:"DAYS" from:"CROSSTALK_CLEANUP_DAYS,CLEANUP_DAYS" help:"Delete messages older than this; 0 keeps all. Without it: 30."`
-	Compat        bool     `group:"Access" from:"CROSSTALK_COMPAT" help:"MCP clients see the name cross-claude-mcp, for configurations that look for it."`
-	LogLevel      string   `group:"Logs" enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" from:"CROSSTALK_LOG_LEVEL" help:"debug, info, warn or error. Only debug shows what messages say."`
-	LogFormat     string   `group:"Logs" enum:"auto,text,json" default:"auto" placeholder:"FORMAT" from:"CROSSTALK_LOG_FORMAT" help:"text, json, or auto: text on a terminal and JSON elsewhere."`
-	waitSettings  `embed:""`
+	Addr          []string     `group:"Listening" placeholder:"HOST:PORT" from:"CROSSTALK_ADDR" help:"Listen here. localhost is both loopback addresses, an empty host is all interfaces. Without it: localhost:8787."`
+	Port          string       `group:"Listening" placeholder:"N" from:"CROSSTALK_PORT,PORT" help:"Listen on this port, as hosting platforms ask: on all interfaces if there is a key, else on loopback. --addr goes before."`
+	ServerURL     string       `group:"Listening" name:"server-url" placeholder:"URL" from:"CROSSTALK_SERVER_URL,SERVER_URL" help:"Where clients reach this hub, such as https://bus.example.com."`
+	Pprof         string       `group:"Listening" placeholder:"HOST:PORT" from:"CROSSTALK_PPROF" help:"Serve Go's profiles here; a loopback address."`
+	Key           string       `group:"Access" placeholder:"KEY" from:"CROSSTALK_KEY,MCP_API_KEY" help:"The key that every caller must show as Authorization: Bearer KEY. Give it as a variable: arguments can be seen by everyone on the machine."`
+	AllowedHost   []string     `group:"Access" placeholder:"HOST" from:"CROSSTALK_ALLOWED_HOST" help:"Without a key, also answer to this name; for instance the machine's own."`
+	AllowedOrigin []string     `group:"Access" placeholder:"ORIGIN" from:"CROSSTALK_ALLOWED_ORIGIN" help:"Let web pages from here call the hub, such as https://app.example.com."`
+	DB            string       `group:"Storage" name:"db" placeholder:"FILE" complete:"file" from:"CROSSTALK_DB" help:"The SQLite database. Without it: ~/.crosstalk/crosstalk.db."`
+	DatabaseURL   string       `group:"Storage" name:"database-url" placeholder:"URL" from:"DATABASE_URL" help:"A PostgreSQL database. Not in this build: the hub refuses to start with it."`
+	CleanupDays   int          `group:"Storage" default:"30" placeholder:"DAYS" from:"CROSSTALK_CLEANUP_DAYS,CLEANUP_DAYS" help:"Delete messages older than this; 0 keeps all. Without it: 30."`
+	Compat        bool         `group:"Access" from:"CROSSTALK_COMPAT" help:"MCP clients see the name cross-claude-mcp, for configurations that look for it."`
+	LogLevel      string       `group:"Logs" enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" from:"CROSSTALK_LOG_LEVEL" help:"debug, info, warn or error. Only debug shows what messages say."`
+	LogFormat     string       `group:"Logs" enum:"auto,text,json" default:"auto" placeholder:"FORMAT" from:"CROSSTALK_LOG_FORMAT" help:"text, json, or auto: text on a terminal and JSON elsewhere."`
+	Waits         waitSettings `embed:""`
 }
 
 // Help shows what people do with it.
@@ -72,7 +72,7 @@ func (s *serveCommand) Run(p *process) (err error) {
 	defer closeAll(listeners)
 	srv, err := openServer(p.ctx, log, serverOptions{
 		db: s.DB, keep: time.Duration(s.CleanupDays) * 24 * time.Hour, gate: gate, serverURL: s.ServerURL,
-		compat: s.Compat, waits: s.waitSettings,
+		compat: s.Compat, waits: s.Waits,
 	})
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func (s *serveCommand) check(p *process) error {
 	case s.CleanupDays < 0 || s.CleanupDays > maxDays:
 		return misuse("--cleanup-days must be a number of days from 0, which keeps all messages, to %d, not %d", maxDays, s.CleanupDays)
 	}
-	if err := s.waitSettings.check(); err != nil {
+	if err := s.Waits.check(); err != nil {
 		return err
 	}
 	var err error

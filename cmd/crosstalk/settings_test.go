@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,7 +25,7 @@ func settings(t *testing.T, getenv func(string) string, args ...string) serveCom
 }
 
 func TestEverySettingIsAFlagAndVariablesFillIt(t *testing.T) {
-	defaults := serveCommand{CleanupDays: 30, LogLevel: "info", LogFormat: "auto"}
+	defaults := serveCommand{CleanupDays: 30, LogLevel: "info", LogFormat: "auto", Waits: waitSettings{WaitCeiling: 25, MutualGrace: 30000}}
 	with := func(change func(*serveCommand)) serveCommand {
 		s := defaults
 		change(&s)
@@ -45,6 +46,8 @@ func TestEverySettingIsAFlagAndVariablesFillIt(t *testing.T) {
 		{"--db=x.db", []string{"CROSSTALK_DB"}, with(func(s *serveCommand) { s.DB = "x.db" })},
 		{"--database-url=postgres://x", []string{"DATABASE_URL"}, with(func(s *serveCommand) { s.DatabaseURL = "postgres://x" })},
 		{"--cleanup-days=0", []string{"CLEANUP_DAYS", "CROSSTALK_CLEANUP_DAYS"}, with(func(s *serveCommand) { s.CleanupDays = 0 })},
+		{"--wait-ceiling=1.5", []string{"WAIT_TRANSPORT_CEILING_MIN", "CROSSTALK_WAIT_CEILING"}, with(func(s *serveCommand) { s.Waits.WaitCeiling = 1.5 })},
+		{"--mutual-grace=9", []string{"MUTUAL_WAIT_GRACE_MS", "CROSSTALK_MUTUAL_GRACE"}, with(func(s *serveCommand) { s.Waits.MutualGrace = 9 })},
 		{"--log-level=warn", []string{"CROSSTALK_LOG_LEVEL"}, with(func(s *serveCommand) { s.LogLevel = "warn" })},
 		{"--log-format=json", []string{"CROSSTALK_LOG_FORMAT"}, with(func(s *serveCommand) { s.LogFormat = "json" })},
 	} {
@@ -73,8 +76,11 @@ func TestEverySettingIsAFlagAndVariablesFillIt(t *testing.T) {
 }
 
 func TestEverySettingNamesItsVariable(t *testing.T) {
-	s := reflect.TypeFor[serveCommand]()
-	for f := range s.Fields() {
+	fields := slices.AppendSeq(slices.Collect(reflect.TypeFor[serveCommand]().Fields()), reflect.TypeFor[waitSettings]().Fields())
+	for _, f := range slices.AppendSeq(fields, reflect.TypeFor[mcpCommand]().Fields()) {
+		if _, group := f.Tag.Lookup("embed"); group {
+			continue
+		}
 		if f.Tag.Get("from") == "" || f.Tag.Get("help") == "" {
 			t.Errorf("%s has no variable or no help", f.Name)
 		}

@@ -30,6 +30,7 @@ _crosstalk() {
 		' mcp --url') skip=1 ;;
 		' mcp --key') skip=1 ;;
 		' mcp --log-level') skip=1 ;;
+		' mcp --log-format') skip=1 ;;
 		' mcp --wait-ceiling') skip=1 ;;
 		' mcp --mutual-grace') skip=1 ;;
 		' mcp-config --url') skip=1 ;;
@@ -59,6 +60,7 @@ _crosstalk() {
 	' mcp --url') :; return ;;
 	' mcp --key') :; return ;;
 	' mcp --log-level') COMPREPLY=($(compgen -W 'debug info warn error ' -- "$cur")); return ;;
+	' mcp --log-format') COMPREPLY=($(compgen -W 'auto text json ' -- "$cur")); return ;;
 	' mcp --wait-ceiling') :; return ;;
 	' mcp --mutual-grace') :; return ;;
 	' mcp-config --url') :; return ;;
@@ -66,7 +68,7 @@ _crosstalk() {
 	case "$at" in
 	'') COMPREPLY=($(compgen -W 'serve mcp mcp-config version completion --help ' -- "$cur")) ;;
 	' serve') COMPREPLY=($(compgen -W '--help --addr --port --server-url --pprof --key --allowed-host --allowed-origin --db --database-url --cleanup-days --compat --log-level --log-format --wait-ceiling --mutual-grace ' -- "$cur")) ;;
-	' mcp') COMPREPLY=($(compgen -W '--help --db --url --key --push --compat --log-level --wait-ceiling --mutual-grace ' -- "$cur")) ;;
+	' mcp') COMPREPLY=($(compgen -W '--help --db --url --key --push --compat --log-level --log-format --wait-ceiling --mutual-grace ' -- "$cur")) ;;
 	' mcp-config') COMPREPLY=($(compgen -W 'claude-code claude-desktop claude-ai codex gemini cursor vscode chatgpt --help --url --push ' -- "$cur")) ;;
 	' version') COMPREPLY=($(compgen -W '--help ' -- "$cur")) ;;
 	' completion') COMPREPLY=($(compgen -W 'bash zsh fish --help ' -- "$cur")) ;;

@@ -36,6 +36,7 @@ complete -c crosstalk -n "__crosstalk_at ' mcp'" -l key -x -d 'The key of that h
 complete -c crosstalk -n "__crosstalk_at ' mcp'" -l push -d 'Push messages into Claude Code while it is idle.'
 complete -c crosstalk -n "__crosstalk_at ' mcp'" -l compat -d 'Answer to the name cross-claude-mcp, for configurations that look for it.'
 complete -c crosstalk -n "__crosstalk_at ' mcp'" -l log-level -x -a 'debug info warn error ' -d 'debug, info, warn or error, on standard error.'
+complete -c crosstalk -n "__crosstalk_at ' mcp'" -l log-format -x -a 'auto text json ' -d 'text, json, or auto: text on a terminal and JSON elsewhere.'
 complete -c crosstalk -n "__crosstalk_at ' mcp'" -l wait-ceiling -x -d 'No wait of an MCP client lasts longer. Without it: 25.'
 complete -c crosstalk -n "__crosstalk_at ' mcp'" -l mutual-grace -x -d 'After so long one of those that only wait for each other is told. Without it: 30000.'
 complete -c crosstalk -n "__crosstalk_at ' mcp-config'" -a claude-code

@@ -30,6 +30,7 @@ _crosstalk() {
 		' mcp --url') skip=1 ;;
 		' mcp --key') skip=1 ;;
 		' mcp --log-level') skip=1 ;;
+		' mcp --log-format') skip=1 ;;
 		' mcp --wait-ceiling') skip=1 ;;
 		' mcp --mutual-grace') skip=1 ;;
 		' mcp-config --url') skip=1 ;;
@@ -61,6 +62,7 @@ _crosstalk() {
 	' mcp --url') _message value; return ;;
 	' mcp --key') _message value; return ;;
 	' mcp --log-level') compadd -- debug info warn error ; return ;;
+	' mcp --log-format') compadd -- auto text json ; return ;;
 	' mcp --wait-ceiling') _message value; return ;;
 	' mcp --mutual-grace') _message value; return ;;
 	' mcp-config --url') _message value; return ;;
@@ -73,7 +75,7 @@ _crosstalk() {
 		items=('--help:Show context-sensitive help.' '--addr:Listen here. localhost is both loopback addresses, an empty host is all interfaces. Without it: localhost:8787.' '--port:Listen on this port, as hosting platforms ask: on all interfaces if there is a key, else on loopback. --addr goes before.' '--server-url:Where clients reach this hub, such as https://bus.example.com.' '--pprof:Serve Go'"'"'s profiles here; a loopback address.' '--key:The key that every caller must show as Authorization: Bearer KEY. Give it as a variable: arguments can be seen by everyone on the machine.' '--allowed-host:Without a key, also answer to this name; for instance the machine'"'"'s own.' '--allowed-origin:Let web pages from here call the hub, such as https://app.example.com.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database. Not in this build: the hub refuses to start with it.' '--cleanup-days:Delete messages older than this; 0 keeps all. Without it: 30.' '--compat:MCP clients see the name cross-claude-mcp, for configurations that look for it.' '--log-level:debug, info, warn or error. Only debug shows what messages say.' '--log-format:text, json, or auto: text on a terminal and JSON elsewhere.' '--wait-ceiling:No wait of an MCP client lasts longer. Without it: 25.' '--mutual-grace:After so long one of those that only wait for each other is told. Without it: 30000.' )
 		;;
 	' mcp')
-		items=('--help:Show context-sensitive help.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--url:Use the hub there, and no database of this machine.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--push:Push messages into Claude Code while it is idle.' '--compat:Answer to the name cross-claude-mcp, for configurations that look for it.' '--log-level:debug, info, warn or error, on standard error.' '--wait-ceiling:No wait of an MCP client lasts longer. Without it: 25.' '--mutual-grace:After so long one of those that only wait for each other is told. Without it: 30000.' )
+		items=('--help:Show context-sensitive help.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--url:Use the hub there, and no database of this machine.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--push:Push messages into Claude Code while it is idle.' '--compat:Answer to the name cross-claude-mcp, for configurations that look for it.' '--log-level:debug, info, warn or error, on standard error.' '--log-format:text, json, or auto: text on a terminal and JSON elsewhere.' '--wait-ceiling:No wait of an MCP client lasts longer. Without it: 25.' '--mutual-grace:After so long one of those that only wait for each other is told. Without it: 30000.' )
 		;;
 	' mcp-config')
 		items=('claude-code' 'claude-desktop' 'claude-ai' 'codex' 'gemini' 'cursor' 'vscode' 'chatgpt' '--help:Show context-sensitive help.' '--url:For the hub there. Without it: for a database of this machine.' '--push:With live push; for claude-code on this machine only.' )
