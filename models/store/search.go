@@ -16,7 +16,7 @@ import (
 const (
 	recent       = 20_000 // the newest messages, searched for any piece of text
 	mostFound    = 10     // by default
-	indexBatch   = 256    // messages a transaction: the writer waits no longer than that takes (about 5 ms)
+	indexBatch   = 512    // messages a transaction: the writer waits no longer than that takes (about 10 ms)
 	indexedBytes = 1 << 20
 )
 

@@ -94,3 +94,6 @@ CREATE INDEX shared_data_by_time ON shared_data (created_at);
 CREATE VIRTUAL TABLE message_words USING fts5 (
   words, content = '', contentless_delete = 1, detail = none, tokenize = "ascii"
 );
+-- Merging less often halves what indexing costs (52 us a message at 4, 29 at 16); a rare word is then found in
+-- 1.8 ms and not in 0.3.
+INSERT INTO message_words (message_words, rank) VALUES ('automerge', 16);
