@@ -101,7 +101,7 @@ func TestBrowserReadsWhyItMayNotComeIn(t *testing.T) {
 				t.Errorf("got %+v, %v, protocol %q, want %d", m, err, p.protocol, tc.want)
 			}
 			p.leave(tc.want)
-			if _, err := p.frame(); err != io.EOF {
+			if _, err := p.timeless(); err != io.EOF {
 				t.Errorf("after the goodbye: %v", err)
 			}
 		})

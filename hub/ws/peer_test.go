@@ -2,6 +2,7 @@ package ws
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -164,6 +165,16 @@ func (p *peer) frame() (frame, error) {
 	f := frame{op: head[0] & opcode, body: make([]byte, n)}
 	_, err = io.ReadFull(p.br, f.body)
 	return f, err
+}
+
+// timeless returns the next frame that is neither a ping nor a position, which come at their own times.
+func (p *peer) timeless() (frame, error) {
+	for {
+		f, err := p.frame()
+		if err != nil || f.op != opPing && !bytes.HasPrefix(f.body, []byte(`{"type":"position"`)) {
+			return f, err
+		}
+	}
 }
 
 // next returns the next message, having answered pings.
