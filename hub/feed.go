@@ -202,6 +202,9 @@ func (f *feed) run(ctx context.Context) error {
 		case <-ticker.C:
 		}
 		err := f.catchUp(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
 		switch {
 		case err == nil:
 			f.looked.Store(time.Now().UnixMilli())
