@@ -46,3 +46,12 @@ func TestConformsToTheProtocol(t *testing.T) {
 		})
 	}
 }
+
+func TestTheBusConformsToTheProtocol(t *testing.T) {
+	for _, revision := range []string{"2025-11-25", "2026-07-28"} {
+		t.Run(revision, func(t *testing.T) {
+			url := serve(t, Options{Bridge: newBus(t).bridge})
+			examine(t, url+"/mcp", revision, "testdata/baseline-"+revision+".yml")
+		})
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -22,7 +23,13 @@ import (
 	"crosstalk/bridge"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain also is the server that clients on stdio start, on the database that a variable names.
+func TestMain(m *testing.M) {
+	if db := os.Getenv("WIRE_TEST_STDIO"); db != "" {
+		os.Exit(stdioMain(db))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience is how long a test waits for what must come. It is longer than all that a transport may take.
 const patience = 30 * time.Second
