@@ -1,6 +1,8 @@
 package handoff
 
 import (
+	"bytes"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -18,11 +20,7 @@ const (
 )
 
 // benchmark asks over kept connections, one for each of GOMAXPROCS goroutines. Both engines answer "ok".
-func benchmark(b *testing.B, first, ask string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
+func benchmark(b *testing.B, first, then string) {
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
 	h := New(app, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -30,10 +28,16 @@ func benchmark(b *testing.B, first, ask string) {
 	}), func(path string) bool { return strings.HasPrefix(path, "/native") })
 	app.Use(h.Take)
 	app.Use(func(c *fiber.Ctx) error { return c.SendString("ok") })
-	p := &place{Handoff: h, t: b, addr: l.Addr(), ran: make(chan error, 2)}
-	go func() { p.ran <- app.Listener(l) }()
-	go func() { p.ran <- h.Serve() }()
-	defer p.close(patience)
+	ask(b, app.Listener, func() error { return h.Shutdown(context.Background()) }, first, then)
+}
+
+func ask(b *testing.B, serve func(net.Listener) error, stop func() error, first, then string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	ran := make(chan error, 1)
+	go func() { ran <- serve(l) }()
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		nc, err := net.Dial("tcp", l.Addr().String())
@@ -42,81 +46,47 @@ func benchmark(b *testing.B, first, ask string) {
 			return
 		}
 		defer func() { _ = nc.Close() }()
-		answer := make([]byte, 4096)
-		for ask := range asking(first, ask, pb) {
-			if _, err := io.WriteString(nc, ask); err != nil {
+		question, next, answer := []byte(first), []byte(then), make([]byte, 4096)
+		for pb.Next() {
+			if _, err := nc.Write(question); err != nil {
 				b.Error(err)
 				return
 			}
 			n, err := nc.Read(answer) // small enough to come in one piece
-			if err != nil || !strings.HasSuffix(string(answer[:n]), "\r\n\r\nok") {
+			if err != nil || !bytes.HasSuffix(answer[:n], []byte("\r\n\r\nok")) {
 				b.Errorf("%v after %q", err, answer[:n])
 				return
 			}
+			question = next
 		}
 	})
-}
-
-func asking(first, ask string, pb *testing.PB) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		if first != "" && !yield(first) {
-			return
-		}
-		for pb.Next() {
-			if !yield(ask) {
-				return
-			}
-		}
+	if err := stop(); err != nil {
+		b.Error(err)
 	}
+	<-ran
 }
 
 // BenchmarkREST is Fiber on a connection that was never handed over.
-func BenchmarkREST(b *testing.B) { benchmark(b, "", askREST) }
+func BenchmarkREST(b *testing.B) { benchmark(b, askREST, askREST) }
 
 // BenchmarkRESTGoneBack is Fiber on a connection that net/http has had before.
 func BenchmarkRESTGoneBack(b *testing.B) { benchmark(b, askNative, askREST) }
 
 // BenchmarkNative is net/http, and the way there and back, for every request.
-func BenchmarkNative(b *testing.B) { benchmark(b, "", askNative) }
+func BenchmarkNative(b *testing.B) { benchmark(b, askNative, askNative) }
 
 // BenchmarkNativeBody is the same with a request that has a body.
-func BenchmarkNativeBody(b *testing.B) { benchmark(b, "", tell) }
+func BenchmarkNativeBody(b *testing.B) { benchmark(b, tell, tell) }
 
-// BenchmarkTakeless is what Take costs, when compared with BenchmarkREST: Fiber without it.
-func BenchmarkTakeless(b *testing.B) {
+// BenchmarkFiberAlone is Fiber without Take, to compare BenchmarkREST with.
+func BenchmarkFiberAlone(b *testing.B) {
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
 	app.Use(func(c *fiber.Ctx) error { return c.SendString("ok") })
-	benchmarkApp(b, app.Listener, app.Shutdown)
+	ask(b, app.Listener, app.Shutdown, askREST, askREST)
 }
 
-// BenchmarkNetHTTP is net/http alone, to compare BenchmarkNative with.
-func BenchmarkNetHTTP(b *testing.B) {
+// BenchmarkNetHTTPAlone is net/http without a way there and back, to compare BenchmarkNative with.
+func BenchmarkNetHTTPAlone(b *testing.B) {
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "ok") })}
-	benchmarkApp(b, s.Serve, s.Close)
-}
-
-func benchmarkApp(b *testing.B, serve func(net.Listener) error, stop func() error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	go func() { _ = serve(l) }()
-	defer func() { _ = stop() }()
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		nc, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			b.Error(err)
-			return
-		}
-		defer func() { _ = nc.Close() }()
-		answer := make([]byte, 4096)
-		for pb.Next() {
-			_, _ = io.WriteString(nc, askNative)
-			if _, err := nc.Read(answer); err != nil {
-				b.Error(err)
-				return
-			}
-		}
-	})
+	ask(b, s.Serve, s.Close, askNative, askNative)
 }

@@ -44,7 +44,7 @@ func New(app *fiber.App, native http.Handler, isNative func(path string) bool) *
 			case http.StateIdle:
 				c.state.CompareAndSwap(serving, answered)
 			case http.StateHijacked:
-				c.ahead = c.ahead[c.lent:]
+				c.ahead = bytes.Clone(c.ahead[c.lent:]) // without the room that was left
 				c.state.CompareAndSwap(serving, plain)
 			}
 		},

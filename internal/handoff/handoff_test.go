@@ -344,6 +344,11 @@ func TestServesManyRoundsOfAStandardClient(t *testing.T) {
 }
 
 func TestShutdownWaitsForWhatRuns(t *testing.T) {
+	t.Run("by itself", func(t *testing.T) { shutdownWaits(t, false) })
+	t.Run("beside Fiber's own", func(t *testing.T) { shutdownWaits(t, true) })
+}
+
+func shutdownWaits(t *testing.T, beside bool) {
 	entered, hold, stay, began := make(chan string, 2), make(chan bool), make(chan bool), make(chan bool, 2)
 	p := open(t, fiber.Config{}, map[string]http.HandlerFunc{"/native/wait": func(w http.ResponseWriter, _ *http.Request) {
 		entered <- "native"
@@ -364,8 +369,11 @@ func TestShutdownWaitsForWhatRuns(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	done := make(chan error, 1)
+	done := make(chan error, 2)
 	go func() { done <- p.Shutdown(ctx) }()
+	if beside {
+		go func() { done <- p.app.ShutdownWithContext(ctx) }()
+	}
 	idle.ended()
 	waits := func() {
 		t.Helper()
@@ -381,6 +389,11 @@ func TestShutdownWaitsForWhatRuns(t *testing.T) {
 		t.Errorf("read %+v", s)
 	}
 	rest.ended()
+	if beside {
+		if err := await(t, "Fiber's ends", done); err != nil {
+			t.Error(err)
+		}
+	}
 	await(t, "net/http is asked to end", began)
 	waits()
 	close(stay)

@@ -2,6 +2,7 @@ package handoff
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,7 +64,7 @@ func (s *seen) field(name string) int {
 	return slices.IndexFunc(s.Fields, func(f string) bool { return strings.HasPrefix(f, name+": ") })
 }
 
-func fiberEcho(c *fiber.Ctx) error {
+func (p *place) fiberEcho(c *fiber.Ctx) error {
 	head := &c.Request().Header
 	s := seen{Engine: "fiber", Method: string(head.Method()), Target: latin1(string(head.RequestURI())),
 		Proto: string(head.Protocol()), Host: latin1(string(head.Host())), Remote: c.Context().RemoteAddr().String(),
@@ -74,11 +76,13 @@ func fiberEcho(c *fiber.Ctx) error {
 		s.Fields = append(s.Fields, "Cache-Control: no-cache") // as net/http does
 	}
 	s.settle()
+	s.Body = bytes.Clone(s.Body)
+	p.note(s)
 	c.Set("X-Method", s.Method)
 	return c.JSON(s)
 }
 
-func nativeEcho(w http.ResponseWriter, r *http.Request) {
+func (p *place) nativeEcho(w http.ResponseWriter, r *http.Request) {
 	s := seen{Engine: "net/http", Method: r.Method, Target: latin1(r.RequestURI), Proto: r.Proto, Host: latin1(r.Host), Remote: r.RemoteAddr}
 	for name, values := range r.Header {
 		for _, value := range values {
@@ -91,6 +95,7 @@ func nativeEcho(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	p.note(s)
 	text, _ := json.Marshal(s)
 	w.Header().Set("X-Method", s.Method)
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
@@ -103,6 +108,27 @@ type place struct {
 	t    testing.TB
 	addr net.Addr
 	ran  chan error // what Fiber's and our Serve returned
+
+	mu  sync.Mutex
+	saw []seen // guarded by mu: what the echoes saw
+}
+
+func (p *place) note(s seen) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.saw = append(p.saw, s)
+}
+
+// recall returns what the echoes saw since the last time.
+func (p *place) recall() []seen {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	saw := p.saw
+	p.saw = nil
+	for i := range saw {
+		saw[i].Engine, saw[i].Remote = "", ""
+	}
+	return saw
 }
 
 // open opens a place with an echo on both engines; what is below /native is native, for which more are handlers.
@@ -121,17 +147,17 @@ func openOn(t testing.TB, l net.Listener, conf fiber.Config, more map[string]htt
 	conf.DisableDefaultDate = true
 	conf.ReadTimeout = max(conf.ReadTimeout, 5*time.Second)
 	app := fiber.New(conf)
+	p := &place{t: t, addr: l.Addr(), ran: make(chan error, 2)}
 	native := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if handle, ok := more[r.URL.Path]; ok {
 			handle(w, r)
 			return
 		}
-		nativeEcho(w, r)
+		p.nativeEcho(w, r)
 	})
-	isNative := func(path string) bool { return strings.HasPrefix(path, "/native") }
-	p := &place{Handoff: New(app, native, isNative), t: t, addr: l.Addr(), ran: make(chan error, 2)}
+	p.Handoff = New(app, native, func(path string) bool { return strings.HasPrefix(path, "/native") })
 	app.Use(p.Take)
-	app.Use(fiberEcho)
+	app.Use(p.fiberEcho)
 	for _, do := range tune {
 		do(p)
 	}
