@@ -45,8 +45,9 @@ func (s *Store) FindChannels(ctx context.Context, text string, limit int) ([]mod
 	return list, s.reading(err)
 }
 
-// longestText is what may be searched for, in bytes: the database refuses long patterns.
-const longestText = 2000
+// longestText is what may be searched for, in bytes: the time that a pattern takes grows with its
+// length, and the database refuses long ones.
+const longestText = 500
 
 // contains makes a pattern for LIKE in which nothing of text is special.
 func contains(text string) (string, error) {

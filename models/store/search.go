@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	recent       = 20_000 // the newest messages, searched for any piece of text
+	recent       = 20_000 // messages searched for any piece of text
 	mostFound    = 10     // by default
 	indexBatch   = 512    // messages a transaction: the writer waits no longer than that takes (about 10 ms)
 	indexedBytes = 1 << 20
@@ -36,12 +36,12 @@ func (s *Store) Search(ctx context.Context, q models.Search) ([]models.Message, 
 	if err := row.Scan(&head, &indexed); err != nil {
 		return nil, s.reading(err)
 	}
-	found, err := list(s.narrow(ctx, q).Where(`id > ? AND content LIKE ? ESCAPE '\'`, head-recent, pattern).Order("id DESC").Limit(q.Limit))
+	found, err := list(s.narrow(ctx, q).Where(`id > ? AND content LIKE ? ESCAPE '\'`, head-s.young, pattern).Order("id DESC").Limit(q.Limit))
 	if words := models.Words(q.Text); err == nil && len(words) > 0 {
 		var more []models.Message
 		if more, err = s.byWords(ctx, q, words); err == nil {
 			found = append(found, more...)
-			more, err = s.unindexed(ctx, q, words, max(indexed, head-recent), head)
+			more, err = s.unindexed(ctx, q, words, max(indexed, head-s.young), head)
 			found = append(found, more...)
 		}
 	}

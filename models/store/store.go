@@ -31,6 +31,7 @@ type Store struct {
 	opt   Options
 	busID string
 	node  string // this process
+	young int64  // so many of the newest messages are searched for any piece of text
 	db    *sqlite.DB
 	read  *gorm.DB // sees what is committed
 	write *gorm.DB // one connection, shared with the writer
@@ -66,7 +67,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{opt: opt, queue: make(chan *pending, maxQueue), committed: func([]models.Message) {}, node: rand.Text()}
+	s := &Store{opt: opt, queue: make(chan *pending, maxQueue), committed: func([]models.Message) {}, node: rand.Text(), young: recent}
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
