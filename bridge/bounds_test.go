@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
@@ -8,7 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 
+	"crosstalk/bridge/catalog"
 	"crosstalk/bridge/fence"
 	"crosstalk/models"
 )
@@ -174,6 +177,67 @@ func TestAMessageThatCameCutCanBeReadToItsEnd(t *testing.T) {
 	if text.String() != whole {
 		t.Errorf("%d bytes came of %d", text.Len(), len(whole))
 	}
+}
+
+func TestRepliesThatDoNotFitAreCounted(t *testing.T) {
+	h := newHouse(t, Options{})
+	c := h.client("c")
+	h.post("x", "bob", models.TypeRequest, "who?")
+	for range maxLimit + 5 {
+		d := models.Draft{Channel: "x", Sender: "ann", Type: models.TypeResponse, Content: strings.Repeat("y", 300), InReplyTo: 1}
+		if _, err := h.hub.Publish(t.Context(), anyone(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	said := c.call("get_replies", `{"message_id":1}`)
+	shown := len(shownIDs.FindAllString(said, -1)) - 1
+	if shown < 40 || shown > 60 {
+		t.Errorf("%d replies are shown", shown)
+	}
+	wants(t, said, "has 205 replies", fmt.Sprintf("%d more did not fit: check_messages channel=\"x\" after_id=%d", 205-shown, shown+1))
+}
+
+// TestNoArgumentBreaksATool gives each parameter of each tool values that it does not expect. Each call is
+// answered in bounds, and what was wrong is told.
+func TestNoArgumentBreaksATool(t *testing.T) {
+	values := []string{
+		`null`, `""`, `"*"`, `"#1"`, `-1`, `1.5`, `1e300`, `99999999999999999999`, `true`, `[[1]]`, `{"a":1}`,
+		`"\u0000"`, `"\ud800"`, `"a\nb"`, `"\u202e"`, `"` + strings.Repeat("界", 100_000) + `"`,
+	}
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, Options{Push: true})
+		h.post("x", "bob", models.TypeMessage, "hi")
+		c := h.client("c")
+		for _, tool := range catalog.Tools(true) {
+			var schema struct{ Properties map[string]any }
+			if err := json.Unmarshal(tool.RawInputSchema, &schema); err != nil {
+				t.Fatal(err)
+			}
+			if len(schema.Properties) > 2 {
+				for _, extra := range []string{"poll_interval_seconds", "idempotency_key", "max_bytes", "if_version"} {
+					schema.Properties[extra] = nil
+				}
+			}
+			for name := range schema.Properties {
+				for _, v := range values {
+					args := map[string]json.RawMessage{
+						"instance_id": json.RawMessage(`"me"`), "sender": json.RawMessage(`"me"`), "channel": json.RawMessage(`"x"`), "content": json.RawMessage(`"hi"`),
+						"key": json.RawMessage(`"k"`), "name": json.RawMessage(`"x"`), "query": json.RawMessage(`"hi"`), "message_id": json.RawMessage(`1`),
+						"max_wait_minutes": json.RawMessage(`0`), "timeout_seconds": json.RawMessage(`0`),
+					}
+					args[name] = json.RawMessage(v)
+					whole, err := json.Marshal(args)
+					if err != nil {
+						t.Fatal(err)
+					}
+					said, wrong := c.try(t.Context(), tool.Name, string(whole), true)
+					if len(said) > fence.Most || said == "" || wrong && len(said) > 5000 || strings.Contains(said, "Internal") || strings.Contains(said, "panic") {
+						t.Errorf("%s with %s=%.40s: %.300s", tool.Name, name, v, said)
+					}
+				}
+			}
+		}
+	})
 }
 
 func TestAClientMayAskForLess(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"crosstalk/bridge/catalog"
+	"crosstalk/hub"
 	"crosstalk/models"
 )
 
@@ -124,12 +125,20 @@ func TestAProcessHoldsItsNamesUntilItLeaves(t *testing.T) {
 	other.bridge.Left("two", "two")
 }
 
-func TestACancelledSendIsNotSentTwice(t *testing.T) {
+func TestASendThatIsCancelledHalfWayIsNotSentTwice(t *testing.T) {
 	h := newHouse(t, Options{})
 	c := h.client("c")
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
+	// Delivery comes before the sender is answered.
+	sub, err := h.hub.Subscribe(t.Context(), anyone(), hub.Subscription{Channels: []string{"x"}, Wake: cancel})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
 	said, _ := c.try(ctx, "send_message", `{"sender":"bob","channel":"x","content":"hi"}`, true)
+	if ctx.Err() == nil {
+		t.Fatal("it was not cancelled")
+	}
 	wants(t, said, "#1 sent")
 	wants(t, c.call("send_message", `{"sender":"bob","channel":"x","content":"hi"}`), "Message #1 sent", "sent before")
 	wants(t, c.call("send_message", `{"sender":"bob","channel":"x","content":"hi"}`), "Message #2 sent")

@@ -186,11 +186,13 @@ func (b *Bridge) replies(ctx context.Context, c *Call, in *catalog.Args) (*fence
 	if err != nil {
 		return nil, err
 	}
-	a.Sayf("Message #%d in #%s has %s.\n", id.Value, fence.Channel(parent.Channel), fence.Count(len(thread.Replies), "reply", "replies"))
+	all := max(len(thread.Replies), int(thread.Parent.ReplyCount))
+	a.Sayf("Message #%d in #%s has %s.\n", id.Value, fence.Channel(parent.Channel), fence.Count(all, "reply", "replies"))
 	a.Message(&thread.Parent, fence.Marks{}, a.Room()/2)
-	if left := list(a, thread.Replies, fence.Marks{}); left > 0 {
+	shown := len(thread.Replies) - list(a, thread.Replies, fence.Marks{})
+	if shown > 0 && shown < all {
 		a.Sayf("\n%d more did not fit: check_messages channel=%q after_id=%d shows what came later.\n",
-			left, parent.Channel, thread.Replies[len(thread.Replies)-left-1].ID)
+			all-shown, parent.Channel, thread.Replies[shown-1].ID)
 	}
 	a.Sayf("\n%s\n", caution)
 	return a, nil

@@ -68,7 +68,7 @@ func serve(t testing.TB, gate auth.Config, first ...fiber.Handler) *bus {
 	native := http.NewServeMux()
 	native.Handle("/api/stream", Stream(o))
 	native.HandleFunc("/native", func(http.ResponseWriter, *http.Request) {})
-	over := handoff.New(app, native, func(path string) bool { return path == "/api/stream" || path == "/native" })
+	over := handoff.New(app, native, func(path string) bool { return path == "/api/stream" || path == "/native" }, slog.New(slog.DiscardHandler))
 	begin(over.Take)
 	for _, h := range first {
 		begin(h)

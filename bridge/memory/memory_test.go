@@ -19,8 +19,10 @@ func taken(n *Names, conn, name string) bool {
 func TestANameIsTakenWhileItsConnectionLives(t *testing.T) {
 	n := NewNames()
 	stream, call := n.Connected("a"), n.Connected("a")
-	if taken(n, "a", "Bob") || taken(n, "a", "Bob") {
-		t.Error("one's own name is taken")
+	for range 2 {
+		if taken(n, "a", "Bob") {
+			t.Error("one's own name is taken")
+		}
 	}
 	if !taken(n, "b", "bob") || !taken(n, "", "BOB") {
 		t.Error("a name that is live elsewhere was given away")
@@ -109,7 +111,7 @@ func TestALostAnswerIsRememberedForAMinute(t *testing.T) {
 		if r, ok := l.Find(send("a")); !ok || r.ID != 7 {
 			t.Errorf("after a minute: %v, %t", r, ok)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if _, ok := l.Find(send("a")); ok {
 			t.Error("remembered for more than a minute")
 		}

@@ -67,7 +67,7 @@ func openServer(ctx context.Context, log *slog.Logger, o serverOptions) (*server
 	native.Handle("/sse", sse)
 	native.Handle("/messages", sse)
 	fiber, first := rest.New(ro)
-	s.handoff = handoff.New(fiber, native, isNative)
+	s.handoff = handoff.New(fiber, native, isNative, log)
 	first(s.handoff.Take)
 	fiber.Server().Logger = engineLog{log}
 	fiber.Server().SecureErrorLogMessage = true // else what it logs may quote requests, keys included

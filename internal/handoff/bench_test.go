@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -25,7 +26,7 @@ func benchmark(b *testing.B, first, then string) {
 	h := New(app, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		_, _ = io.WriteString(w, "ok")
-	}), func(path string) bool { return strings.HasPrefix(path, "/native") })
+	}), func(path string) bool { return strings.HasPrefix(path, "/native") }, slog.New(slog.DiscardHandler))
 	app.Use(h.Take)
 	app.Use(func(c *fiber.Ctx) error { return c.SendString("ok") })
 	ask(b, app.Listener, func() error { return h.Shutdown(context.Background()) }, first, then)

@@ -28,8 +28,9 @@ type Handoff struct {
 }
 
 // New readies app for handing over; call it before app listens. app's StreamRequestBody must be off and its
-// MaxConnsPerIP 0. native answers the requests of the paths that isNative names; isNative must not keep them.
-func New(app *fiber.App, native http.Handler, isNative func(path string) bool) *Handoff {
+// MaxConnsPerIP 0. native answers the requests of the paths that isNative names; isNative must not keep them. log
+// hears what net/http has to say.
+func New(app *fiber.App, native http.Handler, isNative func(path string) bool, log *slog.Logger) *Handoff {
 	app.Server().KeepHijackedConns = true
 	app.Server().DisablePreParseMultipartForm = true
 	life, end := context.WithCancel(context.Background())
@@ -38,7 +39,7 @@ func New(app *fiber.App, native http.Handler, isNative func(path string) bool) *
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       120 * time.Second,
 		MaxHeaderBytes:    max(32<<10, app.Server().ReadBufferSize), // whatever Fiber reads
-		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		ConnState: func(nc net.Conn, state http.ConnState) {
 			switch c := nc.(*conn); state {
 			case http.StateIdle:

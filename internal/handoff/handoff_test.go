@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -457,7 +458,7 @@ func TestHandsNothingOverAfterShutdown(t *testing.T) {
 }
 
 func TestServeReturnsWhenShutdownBegins(t *testing.T) {
-	h := New(fiber.New(fiber.Config{DisableStartupMessage: true}), http.NotFoundHandler(), func(string) bool { return false })
+	h := New(fiber.New(fiber.Config{DisableStartupMessage: true}), http.NotFoundHandler(), func(string) bool { return false }, slog.New(slog.DiscardHandler))
 	done := make(chan error, 1)
 	go func() { done <- h.Serve() }()
 	if err := h.Shutdown(context.Background()); err != nil {

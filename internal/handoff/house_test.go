@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -155,7 +156,7 @@ func openOn(t testing.TB, l net.Listener, conf fiber.Config, more map[string]htt
 		}
 		p.nativeEcho(w, r)
 	})
-	p.Handoff = New(app, native, func(path string) bool { return strings.HasPrefix(path, "/native") })
+	p.Handoff = New(app, native, func(path string) bool { return strings.HasPrefix(path, "/native") }, slog.New(slog.DiscardHandler))
 	app.Use(p.Take)
 	app.Use(p.fiberEcho)
 	for _, do := range tune {
