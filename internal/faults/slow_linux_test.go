@@ -19,8 +19,8 @@ const (
 	subscribers = 1000
 	leastRounds = 30
 	noiseSize   = 200 << 10
-	noiseCount  = 240 // in each half: fifty megabytes
-	mostGrowth  = 30  // MiB; a queue for who does not read would hold them all
+	noiseCount  = 200 // in each half: forty megabytes
+	mostGrowth  = 24  // MiB; a queue for who does not read would hold them all
 )
 
 // TestOneStopsReading compares two halves of one run, in both of which the same is sent. A thousand subscribers follow one
@@ -161,6 +161,8 @@ func (c *crowd) half(t *testing.T, s *server) (f figures) {
 		noise <- makeNoise(client, s)
 		f.noise = time.Since(begun)
 	}()
+	pace := time.NewTicker(30 * time.Millisecond)
+	defer pace.Stop()
 	var stored, heard []time.Duration
 	for loud := true; loud || len(heard) < leastRounds; {
 		c.heard.Store(0)
@@ -178,7 +180,7 @@ func (c *crowd) half(t *testing.T, s *server) (f figures) {
 		select {
 		case <-quiet:
 			loud = false
-		default:
+		case <-pace.C:
 		}
 	}
 	if err := <-noise; err != nil {
@@ -189,9 +191,9 @@ func (c *crowd) half(t *testing.T, s *server) (f figures) {
 }
 
 func makeNoise(c *http.Client, s *server) error {
-	content := strings.Repeat("noise ", noiseSize/6)
+	body := message("noise", strings.Repeat("n", noiseSize))
 	for range noiseCount {
-		if err := post(c, s, "noise", content); err != nil {
+		if err := send(c, s, body); err != nil {
 			return err
 		}
 	}
@@ -217,7 +219,14 @@ func (c *crowd) stop(t *testing.T) {
 
 // post stores one message.
 func post(c *http.Client, s *server, channel, content string) error {
-	body := fmt.Sprintf(`{"channel":%q,"sender":"tester","content":%q}`, channel, content)
+	return send(c, s, message(channel, content))
+}
+
+func message(channel, content string) string {
+	return fmt.Sprintf(`{"channel":%q,"sender":"tester","content":%q}`, channel, content)
+}
+
+func send(c *http.Client, s *server, body string) error {
 	res, err := c.Post("http://"+s.at()+"/api/messages", "application/json", strings.NewReader(body))
 	if err != nil {
 		return err

@@ -48,7 +48,7 @@ func openSocket(addr, query string, narrow bool) (*socket, error) {
 	if narrow {
 		d.Control = func(_, _ string, c syscall.RawConn) error {
 			var err error
-			cerr := c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096) })
+			cerr := c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 64<<10) })
 			return errors.Join(err, cerr)
 		}
 	}
