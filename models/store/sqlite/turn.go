@@ -19,15 +19,18 @@ const patience = 2 * time.Second
 // Who wants to write holds next while it waits for turn, so that whoever has just written finds next
 // taken and stands behind.
 type Turn struct {
-	mu         sync.Mutex // one writer of this process at a time
+	// Set by NewTurn, then constant.
 	next, turn *flock.Flock
-	stuck      chan struct{} // guarded by mu; closed when a wait that was given up is over
+	patience   time.Duration
+
+	mu    sync.Mutex    // one writer of this process at a time
+	stuck chan struct{} // guarded by mu; closed when a wait that was given up is over
 }
 
 // NewTurn returns the turn of the database at path.
 func NewTurn(path string) *Turn {
 	mode := flock.SetPermissions(0o600)
-	return &Turn{next: flock.New(path+".next", mode), turn: flock.New(path+".turn", mode)}
+	return &Turn{next: flock.New(path+".next", mode), turn: flock.New(path+".turn", mode), patience: patience}
 }
 
 // Take waits for this process's turn. Call done after writing.
@@ -76,7 +79,7 @@ func (t *Turn) wait() bool {
 			_ = t.turn.Unlock()
 		}
 	}()
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(t.patience)
 	defer timer.Stop()
 	select {
 	case mine := <-got:

@@ -2,8 +2,119 @@ package sqlite
 
 import (
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/gofrs/flock"
 )
+
+// eventually waits for what other goroutines bring about.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("after 20 s still not: %s", what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// taken says whether somebody holds a lock file.
+func taken(path string) bool {
+	lock := flock.New(path)
+	ok, _ := lock.TryLock()
+	_ = lock.Unlock()
+	return !ok
+}
+
+func TestOneTurnAtATime(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bus.db")
+	var inside, most atomic.Int64
+	var wg sync.WaitGroup
+	for range 3 { // processes
+		turn := NewTurn(path)
+		for range 3 { // their goroutines
+			wg.Go(func() {
+				for range 50 {
+					done := turn.Take()
+					if n := inside.Add(1); n > most.Load() {
+						most.Store(n)
+					}
+					inside.Add(-1)
+					done()
+				}
+			})
+		}
+	}
+	wg.Wait()
+	if most.Load() != 1 {
+		t.Errorf("%d had their turn at once", most.Load())
+	}
+}
+
+func TestWhoHasWrittenStandsBehind(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bus.db")
+	mine, theirs := NewTurn(path), NewTurn(path)
+	for range 20 {
+		done := mine.Take()
+		var had atomic.Bool
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			done := theirs.Take()
+			had.Store(true)
+			done()
+		}()
+		eventually(t, "the other stands in line", func() bool { return taken(path + ".next") })
+		done()
+		again := mine.Take()
+		if !had.Load() {
+			t.Error("who had the turn took it again before the one who waited")
+		}
+		again()
+		<-over
+	}
+}
+
+func TestAStuckProcessIsNotWaitedForLong(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bus.db")
+	stuck := flock.New(path + ".turn")
+	if err := stuck.Lock(); err != nil {
+		t.Fatal(err)
+	}
+	turn := NewTurn(path)
+	turn.patience = 20 * time.Millisecond
+	begin := time.Now()
+	turn.Take()()
+	if waited := time.Since(begin); waited < turn.patience || waited > 10*time.Second {
+		t.Errorf("it went ahead after %v", waited)
+	}
+	// From now on it does not wait at all.
+	turn.patience = time.Hour
+	for range 3 {
+		turn.Take()()
+	}
+	// When the other is gone, turns are taken as before, and nobody is left in line.
+	if err := stuck.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "nobody is left in line", func() bool { return !taken(path+".next") && !taken(path+".turn") })
+	eventually(t, "turns are taken again", func() bool {
+		done := turn.Take()
+		defer done()
+		return taken(path + ".turn")
+	})
+}
+
+func TestWhereNothingCanBeLockedThereAreNoTurns(t *testing.T) {
+	turn := NewTurn(filepath.Join(t.TempDir(), "no", "such", "folder", "bus.db"))
+	turn.patience = time.Hour
+	for range 3 {
+		turn.Take()()
+	}
+}
 
 func BenchmarkTurn(b *testing.B) {
 	turn := NewTurn(filepath.Join(b.TempDir(), "bus.db"))

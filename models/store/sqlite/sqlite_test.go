@@ -1,0 +1,244 @@
+package sqlite
+
+import (
+	"database/sql"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+	"golang.org/x/mod/semver"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func open(t testing.TB, path string) *DB {
+	t.Helper()
+	db, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func read[T any](t testing.TB, db *sql.DB, query string) (v T) {
+	t.Helper()
+	if err := db.QueryRowContext(t.Context(), query).Scan(&v); err != nil {
+		t.Fatal(query, err)
+	}
+	return v
+}
+
+func TestTheVersionIsSound(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "bus.db"))
+	// Before 3.51.3 a checkpoint that raced with a reset of the WAL could corrupt the file.
+	if v := read[string](t, db.Write, "SELECT sqlite_version()"); semver.Compare("v"+v, "v3.51.3") < 0 {
+		t.Errorf("this is SQLite %s", v)
+	}
+	for _, option := range []string{"ENABLE_FTS5"} {
+		if read[int](t, db.Read, "SELECT sqlite_compileoption_used('"+option+"')") != 1 {
+			t.Errorf("built without %s", option)
+		}
+	}
+}
+
+func TestACommitSurvivesPowerLoss(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "bus.db"))
+	for query, want := range map[string]string{
+		"PRAGMA synchronous":  "2", // FULL: an fsync at every commit; 1, NORMAL, would lose the last ones
+		"PRAGMA journal_mode": "wal",
+		"PRAGMA busy_timeout": "10000",
+		"PRAGMA auto_vacuum":  "2",
+		"PRAGMA query_only":   "0",
+	} {
+		if got := read[string](t, db.Write, query); got != want {
+			t.Errorf("%s is %s, not %s", query, got, want)
+		}
+	}
+}
+
+func TestWritingHasOneConnectionAndTakesTheLockAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bus.db")
+	db, other := open(t, path), open(t, path)
+	if n := db.Write.Stats().MaxOpenConnections; n != 1 {
+		t.Errorf("%d connections write", n)
+	}
+	tx, err := db.Write.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	if _, err := other.Write.Exec("PRAGMA busy_timeout = 1"); err != nil {
+		t.Fatal(err)
+	}
+	// Nothing is written yet, and yet the lock is taken.
+	if second, err := other.Write.BeginTx(t.Context(), nil); err == nil {
+		_ = second.Rollback()
+		t.Error("two transactions hold the write lock")
+	}
+}
+
+func TestReadersCannotWriteAndDoNotWait(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "bus.db"))
+	tx, err := db.Write.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec("UPDATE bus SET last_id = 7"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 * readers {
+		if got := read[int](t, db.Read, "SELECT last_id FROM bus"); got != 0 {
+			t.Errorf("a reader sees %d before the commit", got)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if got := read[int](t, db.Read, "SELECT last_id FROM bus"); got != 7 {
+		t.Errorf("a reader sees %d after the commit", got)
+	}
+	for range 2 * readers {
+		if _, err := db.Read.Exec("UPDATE bus SET last_id = 8"); err == nil {
+			t.Fatal("a reader wrote")
+		}
+	}
+}
+
+func TestAnyPathWillDo(t *testing.T) {
+	for _, name := range []string{
+		"plain.db", "with blank.db", "what?.db", "a#b.db", "100%.db", "%41.db", "a&mode=memory.db", "?mode=memory", "a;b.db",
+		"häuser 二.db", "quote'\".db", "a+b.db", "back\\slash.db", "file:x.db", "[x].db", ":memory:", "x?_pragma=synchronous(0)&y.db",
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := filepath.Join(t.TempDir(), "bus #1 50%? of it")
+			if err := MakeFolder(filepath.Join(folder, name)); err != nil {
+				t.Fatal(err)
+			}
+			db := open(t, filepath.Join(folder, name))
+			if _, err := db.Write.Exec("UPDATE bus SET last_id = 42"); err != nil {
+				t.Fatal(err)
+			}
+			if got := read[int](t, open(t, filepath.Join(folder, name)).Read, "SELECT last_id FROM bus"); got != 42 {
+				t.Errorf("opened again it reads %d", got)
+			}
+			if got := read[int](t, db.Write, "PRAGMA synchronous"); got != 2 {
+				t.Errorf("synchronous is %d", got)
+			}
+			files, err := os.ReadDir(folder)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range files {
+				if !strings.HasPrefix(f.Name(), name) {
+					t.Errorf("the database is in the file %q", f.Name())
+				}
+			}
+		})
+	}
+}
+
+func TestARelativePathStaysInItsFolder(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"bus.db", "./bus 2.db", "sub/bus.db", "a:b.db"} {
+		if err := MakeFolder(name); err != nil {
+			t.Fatal(err)
+		}
+		open(t, name)
+		if _, err := os.Stat(name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestFilesAreTheirOwnersAlone(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "new", "folder")
+	path := filepath.Join(folder, "bus.db")
+	if err := MakeFolder(path); err != nil {
+		t.Fatal(err)
+	}
+	db := open(t, path)
+	if _, err := db.Write.Exec("UPDATE bus SET last_id = 42"); err != nil {
+		t.Fatal(err)
+	}
+	defer db.Turn.Take()()
+	lock := Lock(path)
+	if err := lock.Lock(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lock.Unlock() }()
+	seen := 0
+	err := filepath.WalkDir(filepath.Dir(folder), func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %v", name, info.Mode())
+		}
+		seen++
+		return err
+	})
+	if err != nil || seen < 7 { // two folders, the database, -wal, -shm and the locks
+		t.Errorf("%v, %d files", err, seen)
+	}
+}
+
+func TestWhatIsNoDatabaseIsRefused(t *testing.T) {
+	for name, content := range map[string]string{
+		"a text":            strings.Repeat("This is a letter to a friend. ", 100),
+		"a broken database": "SQLite format 3\x00" + strings.Repeat("\xff", 8000),
+	} {
+		path := filepath.Join(t.TempDir(), "bus.db")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if db, err := Open(t.Context(), path); err == nil {
+			_ = db.Close()
+			t.Errorf("%s was opened", name)
+		}
+		if now, err := os.ReadFile(path); err != nil || string(now) != content {
+			t.Errorf("%s was changed: %v", name, err)
+		}
+	}
+	if db, err := Open(t.Context(), filepath.Join(t.TempDir(), "no", "such", "folder.db")); err == nil {
+		_ = db.Close()
+		t.Error("a folder appeared")
+	}
+	if db, err := Open(t.Context(), t.TempDir()); err == nil {
+		_ = db.Close()
+		t.Error("a folder was opened")
+	}
+}
+
+func TestANewerSchemaIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bus.db")
+	db, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := read[int](t, db.Read, "PRAGMA user_version")
+	if _, err := db.Write.Exec(fmt.Sprint("PRAGMA user_version = ", version+1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err = Open(t.Context(), path)
+	if err == nil {
+		_ = db.Close()
+		t.Fatal("it was opened")
+	}
+	want := fmt.Sprintf("the database has schema version %d, this build knows %d: use a newer crosstalk", version+1, version)
+	if err.Error() != want {
+		t.Errorf("%q, want %q", err, want)
+	}
+}
