@@ -195,16 +195,16 @@ func TestProgressComesAtOnceThenEvery15SecondsAndNeverAfterTheAnswer(t *testing.
 
 func TestOddTimesAreClamped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, Options{})
+		h := newHouse(t, Options{WaitCeiling: time.Minute})
 		c := h.client("c")
 		for args, want := range map[string]time.Duration{
 			`"max_wait_minutes":-1`:                        0,
-			`"max_wait_minutes":"1e300"`:                   25 * time.Minute,
+			`"max_wait_minutes":"1e300"`:                   time.Minute,
 			`"max_wait_minutes":0.5`:                       30 * time.Second,
-			`"max_wait_minutes":null`:                      25 * time.Minute,
-			`"timeout_seconds":5`:                          25 * time.Minute,
+			`"max_wait_minutes":null`:                      time.Minute,
+			`"timeout_seconds":5`:                          time.Minute,
 			`"timeout_seconds":5,"persistent":false`:       5 * time.Second,
-			`"timeout_seconds":1e9,"persistent":false`:     25 * time.Minute,
+			`"timeout_seconds":1e9,"persistent":false`:     time.Minute,
 			`"timeout_seconds":-1e300,"persistent":false`:  0,
 			`"timeout_seconds":"2.5","persistent":"false"`: 2500 * time.Millisecond,
 		} {
