@@ -56,7 +56,12 @@ func contains(text string) (string, error) {
 	if len(text) > longestText {
 		return "", models.Errorf(models.TooLarge, "the text to search for is %d bytes, at most %d are allowed", len(text), longestText)
 	}
-	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text) + "%", nil
+	return "%" + escape(text) + "%", nil
+}
+
+// escape makes nothing of text special in a pattern.
+func escape(text string) string {
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text)
 }
 
 // Unread adds to each channel how many messages came since the instance registered. An instance that

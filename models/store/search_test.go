@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"crosstalk/models"
 )
@@ -17,6 +18,7 @@ func searchPromises() map[string]func(*testing.T, database) {
 		"words are found however old":                     oldWordsAreFound,
 		"a piece is found in the newest":                  piecesAreFoundInTheNewest,
 		"no text breaks a search":                         noTextBreaksASearch,
+		"every piece of a text is found":                  everyPieceIsFound,
 		"the index takes large messages one by one":       largeMessagesAreIndexed,
 		"two processes index once":                        twoIndexOnce,
 	}
@@ -234,6 +236,48 @@ func noTextBreaksASearch(t *testing.T, db database) {
 		wantCode(t, err, models.TooLarge)
 		_, err = s.FindChannels(t.Context(), strings.Repeat("x", n), 5)
 		wantCode(t, err, models.TooLarge)
+	}
+}
+
+func everyPieceIsFound(t *testing.T, db database) {
+	s := db.open(t, Options{})
+	list := corpus()
+	list = append(list, say("general", "dave", "İstanbul, \u212aelvin: ÄÖÜ zqx \t\n\x01"))
+	batch(t, s, list...)
+	random := rand.New(rand.NewPCG(3, 4))
+	for range 200 {
+		id := random.IntN(len(list))
+		runes := []rune(list[id].Content)
+		from := random.IntN(len(runes))
+		piece := []rune(string(runes[from : from+1+random.IntN(min(40, len(runes)-from))]))
+		for i, r := range piece {
+			if r < 'z' && random.IntN(2) == 0 {
+				piece[i] = unicode.ToUpper(r)
+			}
+		}
+		found, err := s.Search(t.Context(), models.Search{Text: string(piece), Limit: 100})
+		if err != nil || !slices.Contains(idsOf(found), int64(id+1)) {
+			t.Errorf("%q of %.60q: found %v, %v", string(piece), list[id].Content, idsOf(found), err)
+		}
+	}
+}
+
+func TestPatternsBeginWithTheRarestLetter(t *testing.T) {
+	for piece, want := range map[string]string{
+		"":              `%%`,
+		"e":             `%e%`,
+		"transporter":   `%_____porter%`,
+		"Query":         `%Query%`,
+		"the Quay":      `%____Quay%`,
+		"été 5 z":       `%____5 z%`,
+		"日本 e":          `%___e%`,
+		"日本":            `%日本%`,
+		"a_b%c":         `%_\_b\%c%`,
+		"\u212aelvin x": `%_______x%`,
+	} {
+		if got := rarestFirst(piece); got != want {
+			t.Errorf("%q: %s, want %s", piece, got, want)
+		}
 	}
 }
 
