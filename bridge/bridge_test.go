@@ -112,7 +112,7 @@ func TestAProcessHoldsItsNamesUntilItLeaves(t *testing.T) {
 	// Another process has a bridge of its own.
 	other := &house{t: t, hub: h.hub, bridge: New(Options{Hub: h.hub})}
 	two := &client{h: other, conn: "two", stdio: true}
-	if said, wrong := two.try(t.Context(), "register", `{"instance_id":"bob"}`, true); !wrong || !strings.Contains(said, `"bob" is already in use by another live session, last seen 2`) {
+	if said, wrong := two.try(t.Context(), "register", `{"instance_id":"bob"}`, true); !wrong || !strings.Contains(said, `"bob" is already in use by another live session, since 2`) {
 		t.Errorf("%t: %s", wrong, said)
 	}
 	gone()

@@ -4,11 +4,9 @@ import (
 	"context"
 	"strconv"
 	"strings"
-	"time"
 
 	"crosstalk/bridge/catalog"
 	"crosstalk/bridge/fence"
-	"crosstalk/hub"
 	"crosstalk/models"
 )
 
@@ -112,31 +110,11 @@ func (b *Bridge) listData(ctx context.Context, c *Call, in *catalog.Args) (*fenc
 	return a, nil
 }
 
-// message finds a message by its id alone, in whatever channel the caller may read: it is the first that
-// a stream of all of them brings from there on.
+// message finds a message by its id alone, in whatever channel the caller may read.
 func (b *Bridge) message(ctx context.Context, who models.Principal, id int64) (models.Message, error) {
-	const soon = 2 * time.Second // what another process stored comes a moment later
-	gone := models.Errorf(models.NotFound, "Message #%d was not found: it never was, or retention has removed it. check_messages and search_messages show which there are", id)
-	if id <= 0 {
-		return models.Message{}, gone
+	m, err := b.hub.Message(ctx, who, models.Every, id)
+	if models.CodeOf(err) == models.NotFound {
+		err = models.Errorf(models.NotFound, "Message #%d was not found: it never was, or retention has removed it. check_messages and search_messages show which there are", id)
 	}
-	after := id - 1
-	s, err := b.hub.Subscribe(ctx, who, hub.Subscription{Channels: []string{models.Every}, After: &after})
-	if err != nil {
-		return models.Message{}, err
-	}
-	defer s.Close()
-	if id > s.Head() {
-		return models.Message{}, gone
-	}
-	ctx, cancel := context.WithTimeout(ctx, soon)
-	defer cancel()
-	first, err := s.Next(ctx, nil, 1)
-	if err != nil {
-		return models.Message{}, err
-	}
-	if first[0].ID != id {
-		return models.Message{}, gone
-	}
-	return first[0].Message, nil
+	return m, err
 }

@@ -84,12 +84,13 @@ func (b *Bridge) claim(ctx context.Context, c *Call, id string) error {
 	if since, taken := b.names.Take(c.Conn, id); taken {
 		return b.inUse(ctx, c, id, since)
 	}
-	if c.Who.Session == "" {
-		return nil
+	since, err := b.hub.Holder(ctx, c.Who, id)
+	held := since == 0
+	if err == nil && held && c.Who.Session != "" {
+		held, err = b.hub.Hold(ctx, c.Who, id)
 	}
-	held, err := b.hub.Hold(ctx, c.Who, id)
 	if err == nil && !held {
-		err = b.inUse(ctx, c, id, time.Time{})
+		err = b.inUse(ctx, c, id, since.Time())
 	}
 	if err != nil {
 		b.names.Drop(c.Conn, id)
@@ -104,15 +105,8 @@ func (b *Bridge) inUse(ctx context.Context, c *Call, id string, since time.Time)
 		return err
 	}
 	there := map[string]bool{}
-	when := ""
-	if !since.IsZero() {
-		when = fmt.Sprintf(", since %s", models.TimeOf(since))
-	}
 	for _, i := range all {
 		there[models.FoldInstance(i.ID)] = true
-		if i.ID == id && since.IsZero() {
-			when = fmt.Sprintf(", last seen %s", i.LastSeen)
-		}
 	}
 	free := ""
 	for n := 2; free == ""; n++ {
@@ -120,7 +114,7 @@ func (b *Bridge) inUse(ctx context.Context, c *Call, id string, since time.Time)
 			free = name
 		}
 	}
-	return models.Errorf(models.Conflict, "%q is already in use by another live session%s. Register under another name, for example instance_id=%q.", id, when, free)
+	return models.Errorf(models.Conflict, "%q is already in use by another live session, since %s. Register under another name, for example instance_id=%q.", id, models.TimeOf(since), free)
 }
 
 func (b *Bridge) listInstances(ctx context.Context, c *Call, in *catalog.Args) (*fence.Answer, error) {

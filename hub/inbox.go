@@ -267,6 +267,9 @@ func (r *Reading) Shown(ctx context.Context) error {
 func (h *Hub) Acted(ctx context.Context, who models.Principal, instance, conn, ch string) error {
 	h.presence.seen(instance, ch)
 	if h.inbox.use(instance, ch) {
+		if _, err := h.store.Registered(ctx, instance); err != nil { // what comes from here on is for it
+			return err
+		}
 		if err := h.store.Use(ctx, instance, ch, nil); err != nil {
 			return err
 		}

@@ -34,7 +34,7 @@ type presence struct {
 	mu       sync.Mutex
 	signs    map[string]store.Sign // not written yet
 	held     map[string]string     // instance -> session
-	gone     bool                  // a sign says that a name is free: other processes wait for that
+	gone     bool                  // a sign says that somebody went: others wait for that
 	watchers map[*watcher]bool
 
 	// Owned by run.
@@ -57,6 +57,7 @@ func newPresence(st *store.Store, w *waits, log *slog.Logger) *presence {
 
 // Register notes an instance. What it leaves out stays as it was.
 func (h *Hub) Register(ctx context.Context, who models.Principal, r models.Registration) error {
+	h.presence.seen(r.ID, "") // and not gone, whatever waits to be written
 	if err := h.store.Register(ctx, r); err != nil {
 		return err
 	}
@@ -85,6 +86,7 @@ func (h *Hub) Hold(ctx context.Context, who models.Principal, instance string) (
 		return false, err
 	}
 	h.presence.letGo(ctx, instance)
+	h.presence.seen(instance, "")
 	held, err = h.store.Hold(ctx, instance, who.Session)
 	if held {
 		h.presence.hold(instance, who.Session)
@@ -96,6 +98,21 @@ func (h *Hub) Hold(ctx context.Context, who models.Principal, instance string) (
 // Release lets go of a name. The instance stays online until it has not been seen for a while.
 func (h *Hub) Release(who models.Principal, instance string) {
 	h.presence.release(instance, who.Session)
+}
+
+// Leave says that an instance goes: it is offline from now on, and its name free if who held it.
+func (h *Hub) Leave(who models.Principal, instance string) {
+	h.presence.leave(instance, who.Session)
+}
+
+// Holder says since when a live connection other than who's holds an instance; 0: none does.
+func (h *Hub) Holder(ctx context.Context, who models.Principal, instance string) (models.Time, error) {
+	h.presence.letGo(ctx, instance)
+	session, since, err := h.store.Holder(ctx, instance)
+	if session == who.Session {
+		since = 0
+	}
+	return since, err
 }
 
 // Watch calls fn for everyone who is online and then on every change of presence, from one
@@ -120,7 +137,7 @@ func (p *presence) seen(id, ch string) {
 	defer p.mu.Unlock()
 	sign, known := p.signs[id]
 	if known || len(p.signs) < maxUnwritten {
-		sign.ID, sign.At = id, models.TimeOf(time.Now())
+		sign.ID, sign.At, sign.Left = id, models.TimeOf(time.Now()), false
 		if ch != "" {
 			sign.Channel = ch
 		}
@@ -160,6 +177,21 @@ func (p *presence) release(id, session string) {
 	}
 	delete(p.held, id)
 	p.signs[id] = store.Sign{ID: id, At: models.TimeOf(time.Now()), Gone: session}
+	p.gone = true
+	p.changed()
+}
+
+// leave releases a name and says that its instance is gone, unless somebody else holds it here.
+func (p *presence) leave(id, session string) {
+	p.release(id, session)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.held[id] != "" {
+		return
+	}
+	sign := p.signs[id]
+	sign.ID, sign.At, sign.Left = id, models.TimeOf(time.Now()), true
+	p.signs[id] = sign
 	p.gone = true
 	p.changed()
 }

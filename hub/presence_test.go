@@ -84,6 +84,43 @@ func TestANameIsHeldByOneConnection(t *testing.T) {
 	})
 }
 
+func TestWhoLeavesIsOfflineAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "crosstalk.db")
+		h, stop := start(t, path, nil)
+		defer stop()
+		other, stopOther := start(t, path, nil)
+		defer stopOther()
+		began := models.TimeOf(time.Now())
+		hold(t, h, session("1"), "bob", true)
+		time.Sleep(10 * time.Second)
+		hold(t, h, session("1"), "bob", true)
+		if since, err := other.Holder(t.Context(), anyone, "bob"); since != began || err != nil {
+			t.Errorf("bob is held since %v, %v; want %v", since, err, began)
+		}
+		if since, err := h.Holder(t.Context(), session("1"), "bob"); since != 0 || err != nil {
+			t.Errorf("who holds bob is told that it is held since %v, %v", since, err)
+		}
+		h.Leave(session("2"), "bob")
+		if got := status(t, h, "bob"); got != models.Online {
+			t.Errorf("somebody else left, and bob is %s", got)
+		}
+		h.Leave(session("1"), "bob")
+		time.Sleep(time.Second)
+		if got := status(t, other, "bob"); got != models.Offline {
+			t.Errorf("bob left and is %s", got)
+		}
+		if since, err := other.Holder(t.Context(), anyone, "bob"); since != 0 || err != nil {
+			t.Errorf("bob left and is held since %v, %v", since, err)
+		}
+		hold(t, other, session("3"), "bob", true)
+		time.Sleep(10 * time.Second)
+		if got := status(t, h, "bob"); got != models.Online {
+			t.Errorf("bob is back and is %s", got)
+		}
+	})
+}
+
 func TestVerifiedIsWhoHoldsTheName(t *testing.T) {
 	h := fresh(t)
 	hold(t, h, session("1"), "bob", true)

@@ -24,6 +24,7 @@ type Instance struct {
 	Kind         Kind    `json:"kind"`
 	Status       Status  `json:"status" gorm:"-"`
 	LastSeen     Time    `json:"last_seen"`
+	LeftAt       Time    `json:"-"`                      // when it said that it goes
 	SessionToken *string `json:"session_token" gorm:"-"` // always null; predecessors' clients expect the field
 }
 

@@ -242,7 +242,7 @@ const lately = 10 * time.Minute
 func (s *Store) awake(tx *gorm.DB, ch string, now models.Time, waiting map[string]bool) (bool, error) {
 	var senders []string
 	err := tx.Raw(`SELECT sender FROM participants JOIN instances ON instances.id = participants.sender
-		WHERE channel = ? AND last_at >= ? AND last_seen >= ?`, ch,
+		WHERE channel = ? AND last_at >= ? AND last_seen >= ? AND left_at = 0`, ch,
 		now-models.Time(lately.Milliseconds()), now-models.Time(Fresh.Milliseconds())).Scan(&senders).Error
 	for _, sender := range senders {
 		if !waiting[sender] {

@@ -21,7 +21,7 @@ func (s *Store) Register(ctx context.Context, r models.Registration) error {
 	return s.transact(ctx, func(tx *gorm.DB) error {
 		return tx.Exec(`INSERT INTO instances (id, description, model, kind, registered_id, last_seen)
 			VALUES (?, ?, ?, ?, (SELECT last_id FROM bus), ?)
-			ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, last_seen = excluded.last_seen,
+			ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, last_seen = excluded.last_seen, left_at = 0,
 				description = coalesce(nullif(excluded.description, ''), instances.description),
 				model = coalesce(nullif(excluded.model, ''), instances.model)`,
 			r.ID, r.Description, r.Model, r.Kind, models.TimeOf(time.Now())).Error
@@ -35,13 +35,25 @@ func (s *Store) Hold(ctx context.Context, id, session string) (held bool, err er
 		if err := s.alive(tx, now); err != nil {
 			return err
 		}
-		done := tx.Exec(`UPDATE instances SET holder = ?, holder_node = ? WHERE id = ? AND (holder IN ('', ?)
-			OR holder_node NOT IN (SELECT id FROM nodes WHERE seen_at >= ?))`,
-			session, s.node, id, session, now-models.Time(NodeFresh.Milliseconds()))
+		done := tx.Exec(`UPDATE instances SET holder = ?, holder_node = ?, held_at = CASE WHEN holder = ? THEN held_at ELSE ? END
+			WHERE id = ? AND (holder IN ('', ?) OR holder_node NOT IN (SELECT id FROM nodes WHERE seen_at >= ?))`,
+			session, s.node, session, now, id, session, now-models.Time(NodeFresh.Milliseconds()))
 		held = done.RowsAffected > 0
 		return done.Error
 	})
 	return held, err
+}
+
+// Holder says since when a live connection holds an instance; 0: none does.
+func (s *Store) Holder(ctx context.Context, id string) (session string, since models.Time, err error) {
+	var row struct {
+		Holder string
+		HeldAt models.Time
+	}
+	err = s.reader(ctx).Table("instances").Select("holder", "held_at").
+		Where("id = ? AND holder <> '' AND holder_node IN (SELECT id FROM nodes WHERE seen_at >= ?)", id, models.TimeOf(time.Now().Add(-NodeFresh))).
+		Scan(&row).Error
+	return row.Holder, row.HeldAt, s.reading(err)
 }
 
 // alive notes that this process lives.
@@ -55,6 +67,7 @@ type Sign struct {
 	At      models.Time
 	Channel string // that it used, if it did
 	Gone    string // the session that has let go of the name, if one has
+	Left    bool   // the instance said that it goes
 }
 
 // Seen notes signs of life and names let go of, and, if holding, that this process lives. Ids that
@@ -68,8 +81,12 @@ func (s *Store) Seen(ctx context.Context, signs []Sign, holding bool) error {
 			}
 		}
 		for _, sign := range signs {
-			err := tx.Exec(`UPDATE instances SET last_seen = max(last_seen, ?), last_channel = coalesce(nullif(?, ''), last_channel)
-				WHERE id = ?`, sign.At, sign.Channel, sign.ID).Error
+			left := models.Time(0)
+			if sign.Left {
+				left = sign.At
+			}
+			err := tx.Exec(`UPDATE instances SET last_seen = max(last_seen, ?), last_channel = coalesce(nullif(?, ''), last_channel),
+				left_at = ? WHERE id = ?`, sign.At, sign.Channel, left, sign.ID).Error
 			if err != nil {
 				return err
 			}
@@ -91,16 +108,16 @@ func (s *Store) Instances(ctx context.Context, status models.Status, limit int) 
 	tx := s.reader(ctx).Order("last_seen DESC, id").Limit(limit)
 	switch status {
 	case models.Online:
-		tx = tx.Where("last_seen >= ?", since)
+		tx = tx.Where("last_seen >= ? AND left_at = 0", since)
 	case models.Offline:
-		tx = tx.Where("last_seen < ?", since)
+		tx = tx.Where("(last_seen < ? OR left_at > 0)", since)
 	}
 	if err := tx.Find(&list).Error; err != nil {
 		return nil, s.reading(err)
 	}
 	for i := range list {
 		list[i].Status = models.Offline
-		if list[i].LastSeen >= since {
+		if list[i].LastSeen >= since && list[i].LeftAt == 0 {
 			list[i].Status = models.Online
 		}
 	}
@@ -111,6 +128,6 @@ func (s *Store) Instances(ctx context.Context, status models.Status, limit int) 
 func (s *Store) OnlineIDs(ctx context.Context) ([]string, error) {
 	var ids []string
 	since := models.TimeOf(time.Now().Add(-Fresh))
-	err := s.reader(ctx).Table("instances").Where("last_seen >= ?", since).Order("id").Pluck("id", &ids).Error
+	err := s.reader(ctx).Table("instances").Where("last_seen >= ? AND left_at = 0", since).Order("id").Pluck("id", &ids).Error
 	return ids, s.reading(err)
 }

@@ -154,11 +154,18 @@ func (s *Store) Pruned(ctx context.Context, ch string) (int64, error) {
 	return pruned, s.reading(err)
 }
 
-// Message reads one message of a channel.
+// Message reads one message of a channel, or with models.Every of any.
 func (s *Store) Message(ctx context.Context, ch string, id int64) (models.Message, error) {
 	var m models.Message
-	err := s.reader(ctx).Where("id = ? AND channel = ?", id, ch).Take(&m).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
+	tx := s.reader(ctx).Where("id = ?", id)
+	if ch != models.Every {
+		tx = tx.Where("channel = ?", ch)
+	}
+	err := tx.Take(&m).Error
+	switch {
+	case errors.Is(err, gorm.ErrRecordNotFound) && ch == models.Every:
+		return m, models.Errorf(models.NotFound, "message %d is not there: it never was, or retention has removed it", id)
+	case errors.Is(err, gorm.ErrRecordNotFound):
 		return m, models.Errorf(models.NotFound, "message %d is not in channel %q: it never was, or retention has removed it", id, ch)
 	}
 	return m, s.reading(err)

@@ -295,13 +295,15 @@ func afterReads(t *testing.T, db database) {
 func oneMessage(t *testing.T, db database) {
 	s := db.open(t, Options{})
 	post(t, s, say("room", "alice", "hi"))
-	if m, err := s.Message(t.Context(), "room", 1); err != nil || m.Content != "hi" || m.Seq != 1 {
-		t.Errorf("%+v, %v", m, err)
+	for _, ch := range []string{"room", models.Every} {
+		if m, err := s.Message(t.Context(), ch, 1); err != nil || m.Content != "hi" || m.Seq != 1 {
+			t.Errorf("in %s: %+v, %v", ch, m, err)
+		}
 	}
 	for _, c := range []struct {
 		ch string
 		id int64
-	}{{"elsewhere", 1}, {"room", 2}, {"room", 0}, {"room", -1}, {"room", math.MaxInt64}, {models.Every, 1}} {
+	}{{"elsewhere", 1}, {"room", 2}, {"room", 0}, {"room", -1}, {"room", math.MaxInt64}, {models.Every, 2}} {
 		m, err := s.Message(t.Context(), c.ch, c.id)
 		if models.CodeOf(err) != models.NotFound || m != (models.Message{}) {
 			t.Errorf("message %d of %s: %+v, %v", c.id, c.ch, m, err)

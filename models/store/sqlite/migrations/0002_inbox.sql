@@ -30,3 +30,5 @@ CREATE TABLE mutual_waits (
 ) WITHOUT ROWID;
 
 ALTER TABLE instances ADD COLUMN last_channel TEXT NOT NULL DEFAULT '';
+ALTER TABLE instances ADD COLUMN left_at INTEGER NOT NULL DEFAULT 0; -- it said that it goes
+ALTER TABLE instances ADD COLUMN held_at INTEGER NOT NULL DEFAULT 0; -- since when its holder has it
