@@ -46,7 +46,8 @@ func newSession(who models.Principal, conn string) *session {
 // settle returns when the bridge knows what became of the answers that were being written.
 func (s *session) settle() {
 	s.landing.Lock()
-	s.landing.Unlock() //nolint:staticcheck // the lock was all that was wanted
+	//lint:ignore SA2001 to have had the lock is all that is wanted
+	s.landing.Unlock()
 }
 
 // flight is one request that is being served.

@@ -101,6 +101,7 @@ func (s suite) notifications() {
 // questions ask a client of the older revisions while its call is under way.
 func (s suite) questions() {
 	s.tool("test_sampling", func(ctx context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		//lint:ignore SA1019 clients of the older revisions have it
 		result, err := s.RequestSampling(ctx, mcp.CreateMessageRequest{CreateMessageParams: sample(r.GetString("prompt", ""), 100)})
 		if err != nil {
 			return mcp.NewToolResultError(err.Error()), nil

@@ -19,6 +19,7 @@ func writerPromises() map[string]func(*testing.T, database) {
 		"who gives up while waiting stores nothing": givingUpStoresNothing,
 		"close answers what was accepted":           closeAnswers,
 		"what waits is committed together":          waitingIsCommittedTogether,
+		"large messages make small batches":         largeMakeSmallBatches,
 	}
 }
 
