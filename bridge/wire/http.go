@@ -15,15 +15,17 @@ import (
 // HTTP serves all revisions of the protocol on one path: those that begin with initialize, with sessions, and 2026-07-28
 // without.
 func HTTP(o Options) http.Handler {
-	h := &streamable{Options: &o}
-	h.sessions = newSessions(func(conn string) { o.Bridge.Left(conn, "") })
-	return o.door("GET, POST, DELETE", h.serveHTTP)
+	return o.door("GET, POST, DELETE", newStreamable(&o).serveHTTP)
 }
 
 // streamable is the door on /mcp.
 type streamable struct {
 	*Options
 	sessions *sessions
+}
+
+func newStreamable(o *Options) *streamable {
+	return &streamable{Options: o, sessions: newSessions(func(conn string) { o.Bridge.Left(conn, "") })}
 }
 
 func (h *streamable) serveHTTP(w http.ResponseWriter, r *http.Request, who models.Principal) {

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"crosstalk/auth"
 	"crosstalk/models"
 )
 
@@ -87,7 +89,11 @@ func TestSessionsAreBounded(t *testing.T) {
 
 func TestAThousandSessionsThatLeaveLeaveNothing(t *testing.T) {
 	b := newProbe()
-	url := serve(t, Options{Bridge: b}) + "/mcp"
+	o := Options{Bridge: b, Gate: gate(t, auth.Config{}), Log: logTo(t)}
+	h := newStreamable(&o)
+	s := httptest.NewServer(o.door("", h.serveHTTP))
+	defer s.Close()
+	url := s.URL
 	before := runtime.NumGoroutine()
 	for i := range 10 {
 		ctx, leave := context.WithCancel(t.Context())
@@ -112,4 +118,9 @@ func TestAThousandSessionsThatLeaveLeaveNothing(t *testing.T) {
 	}
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before+2 })
+	eventually(t, "all sessions are idle", func() bool {
+		h.sessions.mu.Lock()
+		defer h.sessions.mu.Unlock()
+		return h.sessions.idle.Len() == 1000
+	})
 }

@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"crosstalk/models"
 )
 
 // older opens the stream of the older transport and returns the place to send to.
@@ -144,5 +147,28 @@ func TestManyWaitsOnTheOlderTransportHoldNothingUp(t *testing.T) {
 	wants(t, hear(t, events), fmt.Sprintf(`"id":%d,"result"`, 5000))
 	if took := time.Since(began); took > time.Second {
 		t.Errorf("beside 1,000 waits a call took %s", took)
+	}
+}
+
+func TestAStreamIsItsPrincipals(t *testing.T) {
+	o := Options{Bridge: newProbe(), Log: logTo(t)}
+	h := &events{Options: &o, open: map[string]*peer{}}
+	out := &paper{}
+	p := &peer{o: &o, session: newSession(models.Principal{Name: "a"}, "a/S"), ctx: t.Context(), write: out.event}
+	h.put("S", p)
+	for who, want := range map[string]int{"b": http.StatusNotFound, "a": http.StatusAccepted} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/messages?sessionId=S", strings.NewReader(call(1, "echo", who)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		if h.serveHTTP(w, r, models.Principal{Name: who}); w.Code != want {
+			t.Errorf("%s got %d", who, w.Code)
+		}
+	}
+	p.running.Wait()
+	if len(out.lines) != 1 || !strings.Contains(out.lines[0], `"text":"a"`) {
+		t.Errorf("the stream got %q", out.lines)
 	}
 }

@@ -2,11 +2,14 @@ package wire
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -316,6 +319,35 @@ func TestWithoutLivePushBothErasAreServed(t *testing.T) {
 		p.send(initialize)
 		p.want(`"protocolVersion":"2025-11-25"`)
 	})
+}
+
+func TestLinesAreNotMixed(t *testing.T) {
+	var lines []string
+	for i := range 100 {
+		lines = append(lines, call(i, "echo", "x"), "{")
+	}
+	out := &single{}
+	if err := Stdio(t.Context(), strings.NewReader(strings.Join(lines, "\n")), out, Options{Bridge: newProbe(), Log: logTo(t)}); err != nil {
+		t.Error(err)
+	}
+	if out.writes != 200 || out.mixed {
+		t.Errorf("%d lines were written, one within another: %t", out.writes, out.mixed)
+	}
+}
+
+// single is an output that notices when two write at once.
+type single struct {
+	writing atomic.Bool
+	writes  int
+	mixed   bool
+}
+
+func (s *single) Write(b []byte) (int, error) {
+	s.mixed = s.mixed || !s.writing.CompareAndSwap(false, true)
+	runtime.Gosched()
+	s.writes += bytes.Count(b, []byte("\n"))
+	s.writing.Store(false)
+	return len(b), nil
 }
 
 func TestABrokenInputIsAnError(t *testing.T) {
