@@ -278,10 +278,14 @@ func (h *Hub) Acted(ctx context.Context, who models.Principal, instance, conn, c
 }
 
 func (h *Hub) acted(ctx context.Context, instance, conn string) error {
-	if conn == "" || !h.inbox.take(conn) {
+	if conn == "" || !h.inbox.has(conn) {
 		return nil
 	}
-	return h.store.Acted(ctx, instance, conn)
+	if err := h.store.Acted(ctx, instance, conn); err != nil {
+		return err
+	}
+	h.inbox.forget(conn)
+	return nil
 }
 
 // LastUsed is the channel that an instance used last; empty if that is not known.
@@ -313,13 +317,18 @@ func (b *inbox) remember(conn string) {
 	b.shown[conn] = true
 }
 
-// take says whether that was so, and is no more.
-func (b *inbox) take(conn string) bool {
+// has says whether that was so.
+func (b *inbox) has(conn string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	was := b.shown[conn]
+	return b.shown[conn]
+}
+
+// forget says that it is no more.
+func (b *inbox) forget(conn string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	delete(b.shown, conn)
-	return was
 }
 
 // use says whether the store may not know yet that an instance uses a channel.

@@ -36,7 +36,7 @@ func (d *door) bounds(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	if _, err := d.Gate.Check(r); err != nil {
 		return fasthttp.RequestConfig{MaxRequestBodySize: smallBody}
 	}
-	if h.IsPost() && (r.Path == "/api/data" || r.Path == "/mcp") {
+	if h.IsPost() && (r.Path == "/api/data" || r.Path == "/mcp" || r.Path == "/messages") {
 		return fasthttp.RequestConfig{MaxRequestBodySize: largeBody, ReadTimeout: largeTime}
 	}
 	return fasthttp.RequestConfig{MaxRequestBodySize: otherBody, ReadTimeout: otherTime}

@@ -17,6 +17,7 @@ import (
 // main alone touches the process. The first signal asks the program to end in order; from then on signals are no
 // longer caught, so that a second one ends it at once.
 func main() {
+	signal.Ignore(syscall.SIGPIPE) // a client that closes our output first is told of by the write that fails
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	err := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)

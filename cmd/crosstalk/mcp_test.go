@@ -21,6 +21,7 @@ type agent struct {
 	cmd  *exec.Cmd
 	in   io.WriteCloser
 	out  *bufio.Scanner
+	pipe io.Closer // below out
 	errs bytes.Buffer
 	next int
 }
@@ -42,7 +43,7 @@ func startAgent(t *testing.T, args ...string) *agent {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.out = bufio.NewScanner(out)
+	a.out, a.pipe = bufio.NewScanner(out), out
 	a.out.Buffer(nil, 1<<20)
 	if err := a.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -159,6 +160,30 @@ func TestBareCommandIsAnAgentsWhenAProgramStartsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.ends()
+}
+
+func TestAnAgentWhoseClientDiesLeavesInOrder(t *testing.T) {
+	db := filepath.Join(t.TempDir(), "bus.db")
+	a := startAgent(t, "mcp", "--db", db)
+	has(t, a.tool("register", map[string]any{"instance_id": "alice"}), "Registered as")
+	if err := a.pipe.Close(); err != nil { // its output first, as when a client is killed
+		t.Fatal(err)
+	}
+	a.call("list_channels", map[string]any{})
+	if err := a.in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.cmd.Wait(); err != nil {
+		if exit, is := err.(*exec.ExitError); !is || !exit.Exited() {
+			t.Errorf("it did not end by itself: %v", err)
+		}
+	}
+	b := startAgent(t, "mcp", "--db", db)
+	has(t, b.tool("list_instances", map[string]any{}), "[offline]")
+	if err := b.in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b.ends()
 }
 
 // TestManyAgentsAtOnce has twenty processes and a server open one new database at the same moment and
