@@ -87,5 +87,5 @@ func afterwards(t *testing.T, l *load, readers []*reader, s *server, db string) 
 	if l.cutOff.Load() == 0 {
 		t.Error("no send was cut off: the faults did not meet the load")
 	}
-	t.Logf("%d messages; %d sends were cut off, of which %d had been stored", len(acks), l.cutOff.Load(), duplicates)
+	t.Logf("%d messages; %d sends were cut off; of %d that were sent again the first had been stored", len(acks), l.cutOff.Load(), duplicates)
 }

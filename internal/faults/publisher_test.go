@@ -61,9 +61,10 @@ type publisher struct {
 
 // load is publishers at work.
 type load struct {
-	// Set by newLoad, then constant.
+	// Set before start, then constant.
 	seed       uint64
 	servers    []*server
+	power      *power
 	publishers []*publisher
 
 	firstOf
@@ -146,8 +147,9 @@ func (p *publisher) run() {
 			a, err := p.send(p.load.servers[at], key, body)
 			if err == nil {
 				a.publisher, a.n, a.parent = p.number, n, parent
-				p.note(a)
-				break
+				if p.load.power.hears(func() { p.note(a) }) {
+					break
+				}
 			}
 			if p.load.failed() != nil {
 				return

@@ -28,7 +28,8 @@ type row struct {
 // reader follows one channel, or all, over a WebSocket, and comes back with after_id whenever it is cut off. It accepts
 // the next message only.
 type reader struct {
-	// Set by follow, then constant.
+	// Set by followWhile, then constant.
+	power   *power
 	server  *server
 	channel string
 
@@ -48,7 +49,11 @@ type reader struct {
 
 // follow starts a reader from the first message on.
 func follow(t *testing.T, s *server, channel string) *reader {
-	r := &reader{server: s, channel: channel, ended: make(chan struct{}), done: make(chan struct{})}
+	return followWhile(t, nil, s, channel)
+}
+
+func followWhile(t *testing.T, p *power, s *server, channel string) *reader {
+	r := &reader{power: p, server: s, channel: channel, ended: make(chan struct{}), done: make(chan struct{})}
 	go r.run()
 	t.Cleanup(func() { _ = r.stop() })
 	return r
@@ -114,8 +119,8 @@ func (r *reader) converse() error {
 	r.resumed.Add(1)
 	for {
 		text, err := s.next()
-		if err == nil {
-			err = r.take(text)
+		if err == nil && !r.power.hears(func() { err = r.take(text) }) {
+			err = errNotUp
 		}
 		if err != nil {
 			return err

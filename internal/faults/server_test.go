@@ -72,6 +72,7 @@ func (s *server) launch(t *testing.T) *child {
 	defer func() { _ = log.Close() }() // the child has its own
 	c := &child{cmd: exec.Command(s.path, s.args...), gone: make(chan struct{})}
 	c.cmd.Stderr = log
+	c.cmd.SysProcAttr = dieWithUs()
 	stdout, err := c.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

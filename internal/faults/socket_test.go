@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"syscall"
 	"time"
 )
 
@@ -44,17 +43,14 @@ func codeOf(err error) int {
 
 // openSocket connects to /ws. With narrow, the system keeps little of what is not read.
 func openSocket(addr, query string, narrow bool) (*socket, error) {
-	d := net.Dialer{Timeout: 10 * time.Second}
-	if narrow {
-		d.Control = func(_, _ string, c syscall.RawConn) error {
-			var err error
-			cerr := c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 64<<10) })
-			return errors.Join(err, cerr)
-		}
-	}
-	conn, err := d.Dial("tcp", addr)
+	conn, err := net.DialTimeout("tcp", addr, 10*time.Second)
 	if err != nil {
 		return nil, err
+	}
+	if narrow {
+		if err := conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
 	}
 	s := &socket{Conn: conn, in: bufio.NewReaderSize(conn, 2048)}
 	if err := s.handshake(addr, query); err != nil {
