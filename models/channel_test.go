@@ -25,6 +25,7 @@ func TestChannelNamesAreNormalised(t *testing.T) {
 		{"\u212aelvin", "kelvin"}, // the Kelvin sign is a K
 		{"*a*", "a"},
 		{"0", "0"},
+		{"AZ az 09", "az-az-09"},
 		{strings.Repeat("x", MaxChannel), strings.Repeat("x", MaxChannel)},
 		{strings.Repeat("x", MaxChannel) + "--!", strings.Repeat("x", MaxChannel)},
 		{"a" + strings.Repeat("!", 4*MaxChannel-1), "a"},
@@ -40,6 +41,7 @@ func TestBadChannelNamesAreInvalid(t *testing.T) {
 		"empty":             "",
 		"nothing left":      "---",
 		"every channel":     Every,
+		"neighbours of a-z": "`{/:@[",
 		"other script":      "канал",
 		"invalid UTF-8":     "a\xff",
 		"U+0000":            "a\x00b",

@@ -115,7 +115,7 @@ func TestAppendJSONAgreesWithEncodingJSON(t *testing.T) {
 	m := Message{ID: math.MaxInt64, Seq: math.MinInt64, Content: every.String(), Sender: `a"b\c`, CreatedAt: noon}
 	agree(t, m)
 	agree(t, Message{})
-	agree(t, Message{InReplyTo: ptr[int64](0), Verified: true, Truncated: true, ContentBytes: 5, CreatedAt: -1})
+	agree(t, Message{InReplyTo: ptr[int64](math.MaxInt64), ReplyCount: math.MaxInt64, Verified: true, Truncated: true, ContentBytes: 12345, CreatedAt: -1})
 }
 
 func FuzzAppendJSON(f *testing.F) {

@@ -22,6 +22,7 @@ func TestDraftsAreChecked(t *testing.T) {
 		"reserved sender":            {with(func(d *Draft) { d.Sender = "Crosstalk" }), Invalid},
 		"sender too long":            {with(func(d *Draft) { d.Sender = strings.Repeat("x", MaxName+1) }), TooLarge},
 		"no content":                 {with(func(d *Draft) { d.Content = "" }), Invalid},
+		"one byte":                   {with(func(d *Draft) { d.Content = "x" }), ""},
 		"blank content":              {with(func(d *Draft) { d.Content = " \n" }), ""},
 		"largest content":            {with(func(d *Draft) { d.Content = strings.Repeat("x", MaxContent) }), ""},
 		"content too large":          {with(func(d *Draft) { d.Content = strings.Repeat("x", MaxContent+1) }), TooLarge},

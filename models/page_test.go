@@ -127,7 +127,7 @@ func FuzzFit(f *testing.F) {
 	f.Add("one\ntwo\nthree", 1000, true)
 	f.Add(strings.Repeat("x", 5000)+"\nb", 1200, false)
 	f.Add(strings.Repeat("\"\x02", 900)+"\n"+strings.Repeat("界", 900), 1000, true)
-	f.Add(strings.Repeat("abc\n", 300), 9000, false)
+	f.Add(strings.Repeat("abc\n", 1000), 99_999, false)
 	f.Fuzz(func(t *testing.T, texts string, maxBytes int, onwards bool) {
 		contents := strings.Split(strings.ToValidUTF8(texts, "?"), "\n")
 		maxBytes %= 100_000
