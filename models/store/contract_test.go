@@ -33,6 +33,7 @@ func contract(t *testing.T, create func(t testing.TB) database) {
 	} {
 		for name, keeps := range promises {
 			t.Run(name, func(t *testing.T) {
+				t.Parallel()
 				db := create(t)
 				keeps(t, db)
 				verify(t, db, db.open(t, Options{}))

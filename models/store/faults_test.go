@@ -184,6 +184,7 @@ func everyRead(ctx context.Context, s *Store) map[string]error {
 }
 
 func TestTwentyOpenOneNewFile(t *testing.T) {
+	t.Parallel()
 	for round := range 20 {
 		path := filepath.Join(t.TempDir(), "new", "bus.db")
 		var wg sync.WaitGroup

@@ -179,7 +179,7 @@ func ownMessagesAreHidden(t *testing.T, db database) {
 
 func hidingIsBounded(t *testing.T, db database) {
 	s := db.open(t, Options{})
-	const own = 10_000
+	const own = 7000
 	fill(t, s, own, func(int) models.Draft { return say("room", "bob", "mine").Draft })
 	post(t, s, say("room", "alice", "at last"))
 	for _, limit := range []int{1, 20, 200} {
