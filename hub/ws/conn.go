@@ -115,6 +115,9 @@ func (c *conn) take(typ websocket.MessageType, r io.Reader) error {
 	if _, err := t.ReadFrom(r); err != nil {
 		return err
 	}
+	if c.readErr != nil { // the library takes a socket's end between two parts of a message for the message's
+		return c.readErr
+	}
 	if c.closing() {
 		return nil
 	}

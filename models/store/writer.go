@@ -117,5 +117,8 @@ func (s *Store) commit(batch []*pending) ([]models.Message, error) {
 		return nil, s.writing(err)
 	}
 	s.wrote.Store(true)
-	return b.messages, s.writing(nil)
+	if len(b.messages) > 0 {
+		_ = s.writing(nil)
+	}
+	return b.messages, nil
 }

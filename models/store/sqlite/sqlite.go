@@ -33,9 +33,11 @@ type DB struct {
 // Open opens or creates the database file and brings its tables up to date. Call it with the Lock held: switching to WAL does not
 // wait for other processes as everything else does.
 func Open(ctx context.Context, path string) (*DB, error) {
-	if f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600); err == nil {
-		_ = f.Close() // created with our mode; SQLite gives its -wal and -shm the same
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil { // the system says why, SQLite only that
+		return nil, fmt.Errorf("open the database: %w", err)
 	}
+	_ = f.Close() // created with our mode; SQLite gives its -wal and -shm the same
 	write, err := sql.Open(driver, dsn(path, "immediate", "auto_vacuum(INCREMENTAL)",
 		"journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "cache_size(-16000)", "temp_store(MEMORY)"))
 	if err != nil {
