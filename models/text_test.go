@@ -9,7 +9,7 @@ import (
 func TestSizesAreThosePromised(t *testing.T) {
 	for name, sizes := range map[string][2]int{
 		"content": {MaxContent, 262144}, "data": {MaxData, 16777216}, "names": {MaxName, 200},
-		"descriptions": {MaxDescription, 2000}, "channels": {MaxChannel, 100},
+		"descriptions": {MaxDescription, 2000}, "channels": {MaxChannel, 100}, "words": {maxWord, 200},
 	} {
 		if sizes[0] != sizes[1] {
 			t.Errorf("%s: %d, clients were promised %d", name, sizes[0], sizes[1])

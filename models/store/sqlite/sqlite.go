@@ -84,8 +84,8 @@ func (db *DB) check(ctx context.Context) error {
 	if err := db.Write.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version); err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
-	if semver.Compare("v"+version, minVersion) < 0 {
-		return fmt.Errorf("SQLite %s can corrupt its log; this build needs %s or newer", version, strings.TrimPrefix(minVersion, "v"))
+	if err := sound(version); err != nil {
+		return err
 	}
 	if err := db.Write.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
 		return fmt.Errorf("read the journal mode: %w", err)
@@ -95,6 +95,14 @@ func (db *DB) check(ctx context.Context) error {
 	}
 	if mode != "wal" || sync != 2 {
 		return fmt.Errorf("the database is in journal mode %s, synchronous %d, where wal and 2 are needed: is its file system writable and local?", mode, sync)
+	}
+	return nil
+}
+
+// sound refuses versions of SQLite that are not safe to use.
+func sound(version string) error {
+	if semver.Compare("v"+version, minVersion) < 0 {
+		return fmt.Errorf("SQLite %s can corrupt its log; this build needs %s or newer", version, strings.TrimPrefix(minVersion, "v"))
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -47,6 +48,53 @@ func TestTheVersionIsSound(t *testing.T) {
 		if read[int](t, db.Read, "SELECT sqlite_compileoption_used('"+option+"')") != 1 {
 			t.Errorf("built without %s", option)
 		}
+	}
+}
+
+func TestAnOlderVersionIsRefused(t *testing.T) {
+	for version, ok := range map[string]bool{
+		"3.51.3": true, "3.53.0": true, "3.100.0": true, "4.0.0": true,
+		"3.51.2": false, "3.51.0": false, "3.41.2": false, "3.9.3": false, "": false,
+	} {
+		if err := sound(version); (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "needs 3.51.3 or newer") {
+			t.Errorf("%q: %v", version, err)
+		}
+	}
+}
+
+func TestAnUnsafeConnectionIsRefused(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "bus.db"))
+	for pragma, ok := range map[string]bool{"synchronous = 1": false, "synchronous = 0": false, "synchronous = 2": true} {
+		if _, err := db.Write.Exec("PRAGMA " + pragma); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.check(t.Context()); (err == nil) != ok {
+			t.Errorf("%s: %v", pragma, err)
+		}
+	}
+	other, err := sql.Open(driver, dsn(filepath.Join(t.TempDir(), "other.db"), "immediate", "journal_mode(DELETE)", "synchronous(FULL)"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
+	if err := (&DB{Write: other}).check(t.Context()); err == nil || !strings.Contains(err.Error(), "journal mode delete") {
+		t.Errorf("without a WAL: %v", err)
+	}
+}
+
+func TestReadersAreFewAndStay(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "bus.db"))
+	for range 5 {
+		var wg sync.WaitGroup
+		for range 5 * readers {
+			wg.Go(func() {
+				read[int](t, db.Read, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) SELECT max(i) FROM n")
+			})
+		}
+		wg.Wait()
+	}
+	if s := db.Read.Stats(); s.MaxOpenConnections != readers || s.OpenConnections > readers || s.MaxIdleClosed > 0 {
+		t.Errorf("%+v", s)
 	}
 }
 
