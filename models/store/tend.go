@@ -22,6 +22,7 @@ const (
 // whichever holds the lock does it, turn by turn.
 func (s *Store) tendLoop(ctx context.Context) {
 	var pruned time.Time
+	behind := false
 	for round, wait := 0, tendEvery; ; round++ {
 		select {
 		case <-ctx.Done():
@@ -38,9 +39,10 @@ func (s *Store) tendLoop(ctx context.Context) {
 		}
 		end := time.Now().Add(tendTurn)
 		more, err := s.indexUntil(ctx, end)
-		if err != nil {
+		if err != nil && !behind {
 			s.opt.Log.Error("search index is behind", "error", err)
 		}
+		behind = err != nil
 		if time.Since(pruned) > pruneEvery {
 			done, err := s.prune(ctx, time.Now(), end)
 			if err != nil {
