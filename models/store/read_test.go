@@ -139,6 +139,10 @@ func pagingMeetsEachOnce(t *testing.T, db database) {
 	if want := slices.Concat(sequence(1, 95), sequence(191, 285)); !slices.Equal(met, want) {
 		t.Errorf("backwards: %v", met)
 	}
+	batch(t, s, numbered("room", 100)...)
+	check(t, s, "the newest, by default", models.Query{Channel: "room"}, want{sequence(366, 385), 385, true, true})
+	check(t, s, "onwards, by default", models.Query{Channel: "room", After: ptr[int64](0)},
+		want{slices.Concat(sequence(1, 95), sequence(191, 295)), 295, true, true})
 }
 
 func ownMessagesAreHidden(t *testing.T, db database) {

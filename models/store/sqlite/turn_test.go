@@ -106,6 +106,9 @@ func TestAStuckProcessIsNotWaitedForLong(t *testing.T) {
 		defer done()
 		return taken(path + ".turn")
 	})
+	if turn.stuck != nil {
+		t.Error("it still thinks that somebody is stuck")
+	}
 }
 
 func TestWhereNothingCanBeLockedThereAreNoTurns(t *testing.T) {
