@@ -64,24 +64,33 @@ func escape(text string) string {
 	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text)
 }
 
-// Unread adds to each channel how many messages came since the instance registered. An instance that
-// never did has nothing unread.
+// Unread adds to each channel how many messages came since the instance registered, if it ever did.
 func (s *Store) Unread(ctx context.Context, list []models.Channel, instance string) error {
 	var since int64
 	found := s.reader(ctx).Table("instances").Select("registered_id").Where("id = ?", instance).Scan(&since)
 	if found.Error != nil || found.RowsAffected == 0 {
 		return s.reading(found.Error)
 	}
-	// Sequence numbers have no holes but those that retention leaves at the beginning.
-	const query = `SELECT last_seq - coalesce((SELECT seq FROM messages WHERE channel = channels.name AND id <= ?
-		ORDER BY id DESC LIMIT 1), last_seq - message_count) FROM channels WHERE name = ?`
+	names := make([]string, len(list))
 	for i := range list {
-		var n int64
-		if last := list[i].LastID; last != nil && *last > since {
-			if err := s.db.Read.QueryRowContext(context.WithoutCancel(ctx), query, since, list[i].Name).Scan(&n); err != nil {
-				return s.reading(err)
-			}
-		}
+		names[i] = list[i].Name
+	}
+	var rows []struct {
+		Name   string
+		Unread int64
+	}
+	// Sequence numbers have no holes but those that retention leaves at the beginning.
+	err := s.reader(ctx).Raw(`SELECT name, last_seq - coalesce((SELECT seq FROM messages WHERE channel = channels.name AND id <= ?
+		ORDER BY id DESC LIMIT 1), last_seq - message_count) AS unread FROM channels WHERE name IN ?`, since, names).Scan(&rows).Error
+	if err != nil {
+		return s.reading(err)
+	}
+	unread := make(map[string]int64, len(rows))
+	for _, row := range rows {
+		unread[row.Name] = row.Unread
+	}
+	for i := range list {
+		n := unread[list[i].Name]
 		list[i].Unread = &n
 	}
 	return nil
