@@ -56,12 +56,12 @@ type Server struct {
 type phase int
 
 const (
-	shut     phase = iota // Run has not begun, or has ended
-	open                  // accept it
+	open     phase = iota // accept it
 	draining              // no more
+	shut                  // Run has ended
 )
 
-// New makes a Server. It accepts connections while Run runs.
+// New makes a Server. Connections that come before Run runs are accepted, and wait for it.
 func New(o Options) *Server {
 	s := &Server{hub: o.Hub, gate: o.Gate, version: o.Version, log: o.Log, left: make(chan struct{}, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -77,7 +77,6 @@ func (s *Server) Run(ctx context.Context) error {
 	for range runtime.GOMAXPROCS(0) {
 		s.work.Go(s.flush)
 	}
-	s.setPhase(open)
 	ticker := time.NewTicker(beatEvery / slots)
 	defer ticker.Stop()
 	for slot := 0; ctx.Err() == nil; slot = (slot + 1) % slots {

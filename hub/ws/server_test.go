@@ -168,3 +168,16 @@ func TestRunClosesWhatIsLeft(t *testing.T) {
 		t.Errorf("afterwards: %v %v", resp, err)
 	}
 }
+
+func TestWhoComesBeforeRunWaitsForIt(t *testing.T) {
+	s := New(Options{})
+	if !s.enter() {
+		t.Error("a client that came early was sent away")
+	}
+	s.work.Done()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Run(ended); err != nil || s.enter() {
+		t.Errorf("a client that came late was let in, %v", err)
+	}
+}
