@@ -17,6 +17,7 @@ import (
 
 func appendPromises() map[string]func(*testing.T, database) {
 	return map[string]func(*testing.T, database){
+		"a busy sender is noted once a minute":              busySendersAreNotedOnce,
 		"what is acknowledged is there for every process":   acknowledgedIsThere,
 		"ids are dense and readers never skip one":          readersNeverSkip,
 		"commits are told in order, all, before the sender": commitsAreTold,
@@ -429,5 +430,31 @@ func channelsNameTheActive(t *testing.T, db database) {
 	batch(t, s, crowd...)
 	if got := strings.Split(active(), ", "); len(got) != activeSenders {
 		t.Errorf("%d are named: %q", len(got), got)
+	}
+}
+
+func busySendersAreNotedOnce(t *testing.T, db database) {
+	s := db.open(t, Options{})
+	noted := func() (at models.Time) {
+		t.Helper()
+		scan(t, s, &at, "SELECT last_at FROM participants WHERE channel = 'room' AND sender = 'alice'")
+		return at
+	}
+	batch(t, s, say("room", "alice", "one"), say("room", "alice", "two"))
+	if at := noted(); at == 0 {
+		t.Fatal("the first message is not noted")
+	}
+	key := participant{"room", "alice"}
+	minute := models.Time(noteEvery.Milliseconds())
+	exec(t, s, "UPDATE participants SET last_at = 1")
+	s.seen.noted[key] -= minute - 10_000
+	batch(t, s, say("room", "alice", "three"))
+	if at := noted(); at != 1 {
+		t.Errorf("within the minute she is noted at %v", at)
+	}
+	s.seen.noted[key] -= 10_000
+	batch(t, s, say("room", "alice", "four"))
+	if at := noted(); at == 1 {
+		t.Error("after a minute she is not noted")
 	}
 }

@@ -117,6 +117,52 @@ func TestWritesThatFailLeaveNothing(t *testing.T) {
 	}
 }
 
+// A batch fails as a whole, whichever of its steps does.
+func TestAStepThatFailsFailsTheBatch(t *testing.T) {
+	broken := map[string][2]string{
+		"the last step": {"CREATE TRIGGER broken BEFORE UPDATE ON bus BEGIN SELECT RAISE(ABORT, 'broken'); END", "DROP TRIGGER broken"},
+	}
+	for _, table := range []string{"bus", "channels", "messages", "participants", "idempotency"} {
+		broken[table] = [2]string{"ALTER TABLE " + table + " RENAME TO hidden", "ALTER TABLE hidden RENAME TO " + table}
+	}
+	for name, sql := range broken {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := file(filepath.Join(t.TempDir(), "bus.db"))
+			s := db.open(t, Options{})
+			post(t, s, say("room", "alice", "before"))
+			told := 0
+			s.OnCommit(func(batch []models.Message) { told += len(batch) })
+			release := db.hold(t)
+			defer release()
+			exec(t, s, sql[0])
+			list := []*pending{
+				{Append: say("room", "bob", "plain")},
+				{Append: say("new", "bob", "a reply with a key").with(func(a *Append) { a.IdempotencyKey, a.InReplyTo = "k", 1 })},
+				{Append: say("room", "bob", "refused anyway").with(func(a *Append) { a.InReplyTo = 99 })},
+			}
+			if messages, err := s.commit(list); models.CodeOf(err) != models.Unavailable || messages != nil {
+				t.Errorf("%d messages, %v", len(messages), err)
+			}
+			_, err := s.Append(t.Context(), list[1].Append)
+			wantCode(t, err, models.Unavailable)
+			exec(t, s, sql[1])
+			if got := contents(everything(t, s)); len(got) != 1 || told > 0 {
+				t.Errorf("stored: %q, told: %d", got, told)
+			}
+			for i, want := range []models.Code{"", "", models.Invalid} {
+				_, err := s.Append(t.Context(), list[i].Append)
+				wantCode(t, err, want)
+			}
+			// What was noted in the batch that failed is noted now.
+			if list := channels(t, s, 1); list[0].ActiveSenders != "bob" {
+				t.Errorf("%+v", list[0])
+			}
+			verify(t, db, s)
+		})
+	}
+}
+
 func TestAFailingWriterIsNotReady(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "bus.db"), Options{})
 	mend := troubles()[1].make(t, s)
