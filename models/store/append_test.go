@@ -118,6 +118,9 @@ func commitsAreTold(t *testing.T, db database) {
 	s.OnCommit(func(batch []models.Message) {
 		mu.Lock()
 		defer mu.Unlock()
+		if len(batch) == 0 {
+			t.Error("nothing was told")
+		}
 		for _, m := range batch {
 			if m.ID <= last {
 				t.Errorf("message %d was told after %d", m.ID, last)

@@ -51,7 +51,7 @@ func TestWritesThatFailLeaveNothing(t *testing.T) {
 			release := db.hold(t)
 			defer release()
 			told := 0
-			s.OnCommit(func(batch []models.Message) { told += len(batch) })
+			s.OnCommit(func(batch []models.Message) { told++ })
 			post(t, s, say("room", "alice", "before").with(func(a *Append) { a.IdempotencyKey = "k" }))
 			counts := func() string {
 				var rows []string
@@ -92,7 +92,7 @@ func TestWritesThatFailLeaveNothing(t *testing.T) {
 				t.Errorf("before:\n%s\nafter:\n%s", before, after)
 			}
 			if told != 1 {
-				t.Errorf("%d messages were told", told)
+				t.Errorf("%d commits were told", told)
 			}
 			if p, err := s.Page(t.Context(), models.Query{Channel: "room"}); err != nil || len(p.Messages) != 1 {
 				t.Errorf("reading goes on: %v, %d messages", err, len(p.Messages))
@@ -132,7 +132,7 @@ func TestAStepThatFailsFailsTheBatch(t *testing.T) {
 			s := db.open(t, Options{})
 			post(t, s, say("room", "alice", "before"))
 			told := 0
-			s.OnCommit(func(batch []models.Message) { told += len(batch) })
+			s.OnCommit(func(batch []models.Message) { told++ })
 			release := db.hold(t)
 			defer release()
 			exec(t, s, sql[0])

@@ -13,6 +13,8 @@ import (
 
 func instancePromises() map[string]func(*testing.T, database) {
 	return map[string]func(*testing.T, database){
+		"who says that it goes is offline":           goodbyesCount,
+		"a held name says since when":                holdersAreKnown,
 		"registering again keeps what is left out":   registeringKeeps,
 		"a name is held by one connection":           namesAreHeldOnce,
 		"what a dead process held is free":           theDeadHoldNothing,
@@ -226,4 +228,68 @@ func strangersArePassedOver(t *testing.T, db database) {
 		t.Errorf("%+v, %v", list, err)
 	}
 	seen(t, s, false)
+}
+
+func goodbyesCount(t *testing.T, db database) {
+	s := db.open(t, Options{})
+	online := func(want bool) {
+		t.Helper()
+		status := map[bool]models.Status{true: models.Online, false: models.Offline}
+		if i := instance(t, s, "alice"); i.Status != status[want] {
+			t.Errorf("alice is %s", i.Status)
+		}
+		list, err := s.Instances(t.Context(), status[want], 10)
+		if err != nil || len(list) != 1 {
+			t.Errorf("%d are %s, %v", len(list), status[want], err)
+		}
+		if list, err = s.Instances(t.Context(), status[!want], 10); err != nil || len(list) != 0 {
+			t.Errorf("%d are %s, %v", len(list), status[!want], err)
+		}
+		if ids, err := s.OnlineIDs(t.Context()); err != nil || (len(ids) == 1) != want {
+			t.Errorf("online: %q, %v", ids, err)
+		}
+	}
+	now := models.TimeOf(time.Now())
+	register(t, s, models.Registration{ID: "alice"})
+	online(true)
+	seen(t, s, false, Sign{ID: "alice", At: now, Left: true})
+	online(false)
+	seen(t, s, false, Sign{ID: "alice", At: now})
+	online(true)
+	seen(t, s, false, Sign{ID: "alice", At: now, Left: true})
+	register(t, s, models.Registration{ID: "alice"})
+	online(true)
+}
+
+func holdersAreKnown(t *testing.T, db database) {
+	s, other := db.open(t, Options{}), db.open(t, Options{})
+	holder := func(want string) (since models.Time) {
+		t.Helper()
+		session, since, err := other.Holder(t.Context(), "alice")
+		if err != nil || session != want || (since > 0) != (want != "") {
+			t.Errorf("held by %q since %v, %v; want %q", session, since, err, want)
+		}
+		return since
+	}
+	register(t, s, models.Registration{ID: "alice"})
+	holder("")
+	before := models.TimeOf(time.Now())
+	hold(t, s, "alice", "c1")
+	first := holder("c1")
+	if first < before || first > models.TimeOf(time.Now()) {
+		t.Errorf("held since %v", first)
+	}
+	exec(t, s, "UPDATE instances SET held_at = held_at - 5000")
+	hold(t, s, "alice", "c1") // again: it is still the same hold
+	if again := holder("c1"); again != first-5000 {
+		t.Errorf("held since %v, then since %v", first-5000, again)
+	}
+	seen(t, s, true, Sign{ID: "alice", At: before, Gone: "c1"})
+	holder("")
+	hold(t, other, "alice", "d1")
+	if since := holder("d1"); since < first {
+		t.Errorf("the next holds it since %v", since)
+	}
+	exec(t, s, "UPDATE nodes SET seen_at = seen_at - ? WHERE id = ?", (NodeFresh + time.Second).Milliseconds(), other.node)
+	holder("")
 }

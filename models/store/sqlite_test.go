@@ -8,6 +8,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/gofrs/flock"
+
+	"crosstalk/models"
 	"crosstalk/models/store/sqlite"
 )
 
@@ -65,5 +68,37 @@ func file(path string) database {
 			}
 			return ids
 		},
+	}
+}
+
+func TestEveryWriteTakesItsTurn(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "bus.db")
+	s, other := open(t, path, Options{}), open(t, path, Options{})
+	register(t, s, models.Registration{ID: "alice"})
+	inLine := func() bool {
+		next := flock.New(path + ".next")
+		free, err := next.TryLock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return next.Unlock() == nil && !free
+	}
+	for name, write := range map[string]func() error{
+		"append":   func() error { _, err := s.Append(t.Context(), say("room", "alice", "hi")); return err },
+		"register": func() error { return s.Register(t.Context(), models.Registration{ID: "bob"}) },
+		"seen":     func() error { return s.Seen(t.Context(), nil, true) },
+	} {
+		release := other.db.Turn.Take()
+		answered := make(chan error, 1)
+		go func() { answered <- write() }()
+		eventually(t, name+" stands in line", inLine)
+		if len(answered) > 0 {
+			t.Errorf("%s was answered while another process had its turn", name)
+		}
+		release()
+		if err := <-answered; err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
