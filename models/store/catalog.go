@@ -14,7 +14,7 @@ import (
 
 // CreateChannel makes a channel if there is none of that name, and describes it if description is not empty.
 func (s *Store) CreateChannel(ctx context.Context, name, description string) error {
-	return s.transact(ctx, func(tx *gorm.DB) error {
+	return s.Transact(ctx, func(tx *gorm.DB) error {
 		return tx.Exec(`INSERT INTO channels (name, description, created_at) VALUES (?, ?, ?)
 			ON CONFLICT (name) DO UPDATE SET description = coalesce(nullif(excluded.description, ''), channels.description)`,
 			name, description, models.TimeOf(time.Now())).Error
@@ -24,7 +24,7 @@ func (s *Store) CreateChannel(ctx context.Context, name, description string) err
 // Channels lists channels, latest activity first.
 func (s *Store) Channels(ctx context.Context, limit int) ([]models.Channel, error) {
 	list := []models.Channel{}
-	err := s.reader(ctx).Order(byActivity).Limit(limit).Find(&list).Error
+	err := s.Reader(ctx).Order(byActivity).Limit(limit).Find(&list).Error
 	return list, s.reading(err)
 }
 
@@ -42,7 +42,7 @@ func (s *Store) FindChannels(ctx context.Context, text string, limit int) ([]mod
 	if n, err := models.ParseChannel(text); err == nil {
 		name = "%" + n + "%"
 	}
-	err = s.reader(ctx).Where(`name LIKE ? ESCAPE '\' OR description LIKE ? ESCAPE '\'`, name, pattern).
+	err = s.Reader(ctx).Where(`name LIKE ? ESCAPE '\' OR description LIKE ? ESCAPE '\'`, name, pattern).
 		Order(byActivity).Limit(limit).Find(&list).Error
 	return list, s.reading(err)
 }
@@ -67,7 +67,7 @@ func escape(text string) string {
 // Unread adds to each channel how many messages came since the instance registered, if it ever did.
 func (s *Store) Unread(ctx context.Context, list []models.Channel, instance string) error {
 	var since int64
-	found := s.reader(ctx).Table("instances").Select("registered_id").Where("id = ?", instance).Scan(&since)
+	found := s.Reader(ctx).Table("instances").Select("registered_id").Where("id = ?", instance).Scan(&since)
 	if found.Error != nil || found.RowsAffected == 0 {
 		return s.reading(found.Error)
 	}
@@ -80,7 +80,7 @@ func (s *Store) Unread(ctx context.Context, list []models.Channel, instance stri
 		Unread int64
 	}
 	// Sequence numbers have no holes but those that retention leaves at the beginning.
-	err := s.reader(ctx).Raw(`SELECT name, last_seq - coalesce((SELECT seq FROM messages WHERE channel = channels.name AND id <= ?
+	err := s.Reader(ctx).Raw(`SELECT name, last_seq - coalesce((SELECT seq FROM messages WHERE channel = channels.name AND id <= ?
 		ORDER BY id DESC LIMIT 1), last_seq - message_count) AS unread FROM channels WHERE name IN ?`, since, names).Scan(&rows).Error
 	if err != nil {
 		return s.reading(err)
@@ -103,7 +103,7 @@ func (s *Store) ShareData(ctx context.Context, d models.DataDraft) (models.Share
 		Key: d.Key, Content: d.Content, CreatedBy: d.Sender, Description: d.Description, Channel: d.Channel,
 		SizeBytes: int64(len(d.Content)), CreatedAt: models.TimeOf(time.Now()),
 	}
-	err := s.transact(ctx, func(tx *gorm.DB) error {
+	err := s.Transact(ctx, func(tx *gorm.DB) error {
 		var version int64
 		if err := tx.Model(&data).Select("version").Where("key = ?", d.Key).Scan(&version).Error; err != nil {
 			return err
@@ -121,7 +121,7 @@ func (s *Store) ShareData(ctx context.Context, d models.DataDraft) (models.Share
 // Data reads what is shared under a key.
 func (s *Store) Data(ctx context.Context, key string) (models.SharedData, error) {
 	var data models.SharedData
-	err := s.reader(ctx).Where("key = ?", key).Take(&data).Error
+	err := s.Reader(ctx).Where("key = ?", key).Take(&data).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return data, noData(key)
 	}
@@ -131,13 +131,13 @@ func (s *Store) Data(ctx context.Context, key string) (models.SharedData, error)
 // ListData lists what is shared, the newest first, without contents.
 func (s *Store) ListData(ctx context.Context, limit int) ([]models.SharedData, error) {
 	list := []models.SharedData{}
-	err := s.reader(ctx).Omit("Content").Order("created_at DESC, key").Limit(limit).Find(&list).Error
+	err := s.Reader(ctx).Omit("Content").Order("created_at DESC, key").Limit(limit).Find(&list).Error
 	return list, s.reading(err)
 }
 
 // DeleteData removes what is shared under a key.
 func (s *Store) DeleteData(ctx context.Context, key string) error {
-	return s.transact(ctx, func(tx *gorm.DB) error {
+	return s.Transact(ctx, func(tx *gorm.DB) error {
 		gone := tx.Where("key = ?", key).Delete(&models.SharedData{})
 		if gone.Error == nil && gone.RowsAffected == 0 {
 			return noData(key)

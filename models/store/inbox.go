@@ -31,7 +31,7 @@ type Mark struct {
 // Positions returns what is known of an instance's reading: of one channel, or with models.Every of
 // all that it uses.
 func (s *Store) Positions(ctx context.Context, instance, ch string) ([]Position, error) {
-	tx := s.reader(ctx).Where("instance = ?", instance)
+	tx := s.Reader(ctx).Where("instance = ?", instance)
 	if ch != models.Every {
 		tx = tx.Where("channel = ?", ch)
 	}
@@ -56,7 +56,7 @@ func (s *Store) Registered(ctx context.Context, instance string) (int64, error) 
 
 // Use notes that an instance uses a channel. If at is given and it has no position there, it gets that.
 func (s *Store) Use(ctx context.Context, instance, ch string, at *int64) error {
-	return s.transact(ctx, func(tx *gorm.DB) error {
+	return s.Transact(ctx, func(tx *gorm.DB) error {
 		return tx.Exec(`INSERT INTO positions (instance, channel, read_id, shown_id) VALUES (?, ?, ?, coalesce(?, 0))
 			ON CONFLICT (instance, channel) DO UPDATE SET read_id = excluded.read_id, shown_id = excluded.shown_id
 			WHERE positions.read_id IS NULL AND excluded.read_id IS NOT NULL`, instance, ch, at, at).Error
@@ -65,7 +65,7 @@ func (s *Store) Use(ctx context.Context, instance, ch string, at *int64) error {
 
 // Acted turns what was shown over a connection into read.
 func (s *Store) Acted(ctx context.Context, instance, conn string) error {
-	return s.transact(ctx, func(tx *gorm.DB) error {
+	return s.Transact(ctx, func(tx *gorm.DB) error {
 		return tx.Exec("UPDATE positions SET read_id = shown_id, shown_by = '' WHERE instance = ? AND shown_by = ? AND shown_id > read_id",
 			instance, conn).Error
 	})
@@ -74,7 +74,7 @@ func (s *Store) Acted(ctx context.Context, instance, conn string) error {
 // Stands turns what was shown up to an id into read, in one channel or with models.Every in all: the
 // instance says that it stands there.
 func (s *Store) Stands(ctx context.Context, instance, ch string, at int64) error {
-	return s.transact(ctx, func(tx *gorm.DB) error {
+	return s.Transact(ctx, func(tx *gorm.DB) error {
 		return tx.Exec(`UPDATE positions SET read_id = min(shown_id, ?) WHERE instance = ? AND (? = '*' OR channel = ?)
 			AND read_id < min(shown_id, ?)`, at, instance, ch, ch, at).Error
 	})
@@ -82,7 +82,7 @@ func (s *Store) Stands(ctx context.Context, instance, ch string, at int64) error
 
 // Show notes what an answer has shown. What was shown before, too, is read now.
 func (s *Store) Show(ctx context.Context, instance, conn string, marks []Mark) error {
-	return s.transact(ctx, func(tx *gorm.DB) error {
+	return s.Transact(ctx, func(tx *gorm.DB) error {
 		for _, m := range marks {
 			if m.First {
 				if err := tx.Exec("INSERT INTO positions (instance, channel) VALUES (?, ?) ON CONFLICT DO NOTHING", instance, m.Channel).Error; err != nil {
@@ -118,14 +118,14 @@ func (s *Store) Unseen(ctx context.Context, ch, instance string, after int64, mo
 // LastChannel returns the channel that an instance used last, as far as that was written.
 func (s *Store) LastChannel(ctx context.Context, instance string) (string, error) {
 	var ch string
-	err := s.reader(ctx).Table("instances").Select("last_channel").Where("id = ?", instance).Scan(&ch).Error
+	err := s.Reader(ctx).Table("instances").Select("last_channel").Where("id = ?", instance).Scan(&ch).Error
 	return ch, s.reading(err)
 }
 
 // Sender returns who sent a message; empty if it is not there.
 func (s *Store) Sender(ctx context.Context, id int64) (string, error) {
 	var sender string
-	err := s.reader(ctx).Table("messages").Select("sender").Where("id = ?", id).Scan(&sender).Error
+	err := s.Reader(ctx).Table("messages").Select("sender").Where("id = ?", id).Scan(&sender).Error
 	return sender, s.reading(err)
 }
 
@@ -145,7 +145,7 @@ type Wait struct {
 // NoteWaits writes which waits of this process have begun, in their order, and which have ended. The
 // rows of those that have begun get their ids.
 func (s *Store) NoteWaits(ctx context.Context, begun []Wait, ended []string) error {
-	return s.transact(ctx, func(tx *gorm.DB) error {
+	return s.Transact(ctx, func(tx *gorm.DB) error {
 		if err := s.alive(tx, models.TimeOf(time.Now())); err != nil {
 			return err
 		}
@@ -172,7 +172,7 @@ func living(tx *gorm.DB) *gorm.DB {
 
 // Waits lists the open waits on a channel, or with models.Every all, in the order in which they began.
 func (s *Store) Waits(ctx context.Context, ch string) ([]Wait, error) {
-	tx := living(s.reader(ctx))
+	tx := living(s.Reader(ctx))
 	if ch != models.Every {
 		tx = tx.Where("channel = ?", ch)
 	}
@@ -186,10 +186,10 @@ const maxWaits = 1000
 
 // NewWaits lists waits of other processes that began after a row, and the newest row.
 func (s *Store) NewWaits(ctx context.Context, after int64) (list []Wait, last int64, err error) {
-	if err := s.reader(ctx).Table("waits").Select("coalesce(max(id), 0)").Scan(&last).Error; err != nil || last <= after {
+	if err := s.Reader(ctx).Table("waits").Select("coalesce(max(id), 0)").Scan(&last).Error; err != nil || last <= after {
 		return nil, max(last, after), s.reading(err)
 	}
-	err = s.reader(ctx).Where("id > ? AND id <= ? AND node <> ?", after, last, s.node).Order("id").Find(&list).Error
+	err = s.Reader(ctx).Where("id > ? AND id <= ? AND node <> ?", after, last, s.node).Order("id").Find(&list).Error
 	return list, last, s.reading(err)
 }
 
@@ -197,7 +197,7 @@ func (s *Store) NewWaits(ctx context.Context, after int64) (list []Wait, last in
 // latest of at least two, nobody was told within the grace, and no instance that lately posted there
 // is online and awake. peer is another waiter; empty if there is none.
 func (s *Store) Mutual(ctx context.Context, wait, ch string, grace time.Duration) (tell bool, peer string, err error) {
-	err = s.transact(ctx, func(tx *gorm.DB) error {
+	err = s.Transact(ctx, func(tx *gorm.DB) error {
 		now := models.TimeOf(time.Now())
 		var all []Wait
 		if err := living(tx).Where("channel = ?", ch).Order("id").Limit(maxWaits).Find(&all).Error; err != nil {

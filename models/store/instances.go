@@ -18,7 +18,7 @@ const (
 
 // Register notes an instance. What it leaves out stays as it was.
 func (s *Store) Register(ctx context.Context, r models.Registration) error {
-	return s.transact(ctx, func(tx *gorm.DB) error {
+	return s.Transact(ctx, func(tx *gorm.DB) error {
 		return tx.Exec(`INSERT INTO instances (id, description, model, kind, registered_id, last_seen)
 			VALUES (?, ?, ?, ?, (SELECT last_id FROM bus), ?)
 			ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, last_seen = excluded.last_seen, left_at = 0,
@@ -31,7 +31,7 @@ func (s *Store) Register(ctx context.Context, r models.Registration) error {
 // Hold ties a registered instance to a live connection of this process, unless another one holds it.
 func (s *Store) Hold(ctx context.Context, id, session string) (held bool, err error) {
 	now := models.TimeOf(time.Now())
-	err = s.transact(ctx, func(tx *gorm.DB) error {
+	err = s.Transact(ctx, func(tx *gorm.DB) error {
 		if err := s.alive(tx, now); err != nil {
 			return err
 		}
@@ -50,7 +50,7 @@ func (s *Store) Holder(ctx context.Context, id string) (session string, since mo
 		Holder string
 		HeldAt models.Time
 	}
-	err = s.reader(ctx).Table("instances").Select("holder", "held_at").
+	err = s.Reader(ctx).Table("instances").Select("holder", "held_at").
 		Where("id = ? AND holder <> '' AND holder_node IN (SELECT id FROM nodes WHERE seen_at >= ?)", id, models.TimeOf(time.Now().Add(-NodeFresh))).
 		Scan(&row).Error
 	return row.Holder, row.HeldAt, s.reading(err)
@@ -73,7 +73,7 @@ type Sign struct {
 // Seen notes signs of life and names let go of, and, if holding, that this process lives. Ids that
 // never registered are passed over.
 func (s *Store) Seen(ctx context.Context, signs []Sign, holding bool) error {
-	return s.transact(ctx, func(tx *gorm.DB) error {
+	return s.Transact(ctx, func(tx *gorm.DB) error {
 		now := models.TimeOf(time.Now())
 		if holding {
 			if err := s.alive(tx, now); err != nil {
@@ -105,7 +105,7 @@ func (s *Store) Seen(ctx context.Context, signs []Sign, holding bool) error {
 func (s *Store) Instances(ctx context.Context, status models.Status, limit int) ([]models.Instance, error) {
 	list := []models.Instance{}
 	since := models.TimeOf(time.Now().Add(-Fresh))
-	tx := s.reader(ctx).Order("last_seen DESC, id").Limit(limit)
+	tx := s.Reader(ctx).Order("last_seen DESC, id").Limit(limit)
 	switch status {
 	case models.Online:
 		tx = tx.Where("last_seen >= ? AND left_at = 0", since)
@@ -128,6 +128,6 @@ func (s *Store) Instances(ctx context.Context, status models.Status, limit int) 
 func (s *Store) OnlineIDs(ctx context.Context) ([]string, error) {
 	var ids []string
 	since := models.TimeOf(time.Now().Add(-Fresh))
-	err := s.reader(ctx).Table("instances").Where("last_seen >= ? AND left_at = 0", since).Order("id").Pluck("id", &ids).Error
+	err := s.Reader(ctx).Table("instances").Where("last_seen >= ? AND left_at = 0", since).Order("id").Pluck("id", &ids).Error
 	return ids, s.reading(err)
 }

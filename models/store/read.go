@@ -16,9 +16,9 @@ const (
 	scanned        = 2000 // messages that one page looks at where it hides some of them
 )
 
-// reader reads without interruption: an interrupted statement leaves this driver's connection in
+// Reader reads without interruption: an interrupted statement leaves this driver's connection in
 // doubt, and every statement here is bounded.
-func (s *Store) reader(ctx context.Context) *gorm.DB {
+func (s *Store) Reader(ctx context.Context) *gorm.DB {
 	return s.read.WithContext(context.WithoutCancel(ctx))
 }
 
@@ -104,7 +104,7 @@ func (s *Store) newest(ctx context.Context, q models.Query, top int64, p *models
 	if limit <= 0 {
 		limit = defaultNewest
 	}
-	rows, err := list(s.reader(ctx).Where("channel = ? AND id <= ?", q.Channel, top).Order("id DESC").Limit(limit + 1))
+	rows, err := list(s.Reader(ctx).Where("channel = ? AND id <= ?", q.Channel, top).Order("id DESC").Limit(limit + 1))
 	if p.More = len(rows) > limit; p.More {
 		rows = rows[:limit]
 	}
@@ -135,7 +135,7 @@ func list(tx *gorm.DB) (messages []models.Message, err error) {
 
 // After reads messages with after < id <= top in order: those of one channel, or with models.Every all.
 func (s *Store) After(ctx context.Context, ch string, after, top int64, limit int) ([]models.Message, error) {
-	tx := s.reader(ctx).Where("id > ? AND id <= ?", after, top)
+	tx := s.Reader(ctx).Where("id > ? AND id <= ?", after, top)
 	if ch != models.Every {
 		tx = tx.Where("channel = ?", ch)
 	}
@@ -146,9 +146,9 @@ func (s *Store) After(ctx context.Context, ch string, after, top int64, limit in
 // Pruned returns the greatest id that retention took from a channel, or with models.Every from the bus.
 func (s *Store) Pruned(ctx context.Context, ch string) (int64, error) {
 	var pruned int64
-	tx := s.reader(ctx).Table("bus").Select("pruned_id")
+	tx := s.Reader(ctx).Table("bus").Select("pruned_id")
 	if ch != models.Every {
-		tx = s.reader(ctx).Table("channels").Select("pruned_id").Where("name = ?", ch)
+		tx = s.Reader(ctx).Table("channels").Select("pruned_id").Where("name = ?", ch)
 	}
 	err := tx.Scan(&pruned).Error
 	return pruned, s.reading(err)
@@ -157,7 +157,7 @@ func (s *Store) Pruned(ctx context.Context, ch string) (int64, error) {
 // Message reads one message of a channel, or with models.Every of any.
 func (s *Store) Message(ctx context.Context, ch string, id int64) (models.Message, error) {
 	var m models.Message
-	tx := s.reader(ctx).Where("id = ?", id)
+	tx := s.Reader(ctx).Where("id = ?", id)
 	if ch != models.Every {
 		tx = tx.Where("channel = ?", ch)
 	}
@@ -178,7 +178,7 @@ func (s *Store) Thread(ctx context.Context, ch string, id int64, limit int) (mod
 		return models.Thread{}, err
 	}
 	t := models.Thread{Parent: parent, Replies: []models.Message{}}
-	replies, err := list(s.reader(ctx).Where("in_reply_to = ?", id).Order("id").Limit(limit))
+	replies, err := list(s.Reader(ctx).Where("in_reply_to = ?", id).Order("id").Limit(limit))
 	t.Replies = append(t.Replies, replies...)
 	return t, s.reading(err)
 }

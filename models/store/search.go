@@ -75,7 +75,7 @@ func rarestFirst(piece string) string {
 // narrow keeps to the channel and sender asked for. The channel is wrapped so that its index is not
 // used: passing over the newest messages in the order of their ids takes 6 ms, by way of that index 18.
 func (s *Store) narrow(ctx context.Context, q models.Search) *gorm.DB {
-	tx := s.reader(ctx)
+	tx := s.Reader(ctx)
 	if q.Channel != "" {
 		tx = tx.Where("channel || '' = ?", q.Channel)
 	}
@@ -92,7 +92,7 @@ func (s *Store) byWords(ctx context.Context, q models.Search, words []string) ([
 	if q.Sender != "" {
 		words = append(words, senderWord(q.Sender))
 	}
-	return list(s.reader(ctx).Where(`id IN (SELECT rowid FROM message_words WHERE message_words MATCH ? ORDER BY rowid DESC LIMIT ?)`,
+	return list(s.Reader(ctx).Where(`id IN (SELECT rowid FROM message_words WHERE message_words MATCH ? ORDER BY rowid DESC LIMIT ?)`,
 		`"`+strings.Join(words, `" "`)+`"`, q.Limit))
 }
 
@@ -133,14 +133,14 @@ func senderWord(sender string) string { return "§s" + hex.EncodeToString([]byte
 // index takes one batch of messages into the search index and says whether more wait.
 func (s *Store) index(ctx context.Context) (more bool, err error) {
 	var indexed int64
-	if err := s.reader(ctx).Table("bus").Select("indexed_id").Scan(&indexed).Error; err != nil {
+	if err := s.Reader(ctx).Table("bus").Select("indexed_id").Scan(&indexed).Error; err != nil {
 		return false, s.reading(err)
 	}
 	last, entries, more, err := s.entries(ctx, indexed)
 	if err != nil || len(entries) == 0 {
 		return false, s.reading(err)
 	}
-	return more, s.transact(ctx, func(tx *gorm.DB) error {
+	return more, s.Transact(ctx, func(tx *gorm.DB) error {
 		// Another process may have been here since.
 		moved := tx.Exec("UPDATE bus SET indexed_id = ? WHERE indexed_id = ?", last, indexed)
 		if moved.Error != nil || moved.RowsAffected == 0 {
@@ -153,7 +153,7 @@ func (s *Store) index(ctx context.Context) (more bool, err error) {
 
 // entries reads the messages that come next and makes of each its id and its words.
 func (s *Store) entries(ctx context.Context, indexed int64) (last int64, entries []any, more bool, err error) {
-	rows, err := s.reader(ctx).Table("messages").Select("id", "channel", "sender", "content").
+	rows, err := s.Reader(ctx).Table("messages").Select("id", "channel", "sender", "content").
 		Where("id > ?", indexed).Order("id").Limit(indexBatch).Rows()
 	if err != nil {
 		return 0, nil, false, err

@@ -140,7 +140,7 @@ func (s *Store) Ready(ctx context.Context) error {
 // probe changes a row and changes it back: what it takes to store anything. Of an update that leaves a row as it
 // was SQLite writes nothing, so that it would not see a full disk.
 func (s *Store) probe(ctx context.Context) error {
-	err := s.transact(ctx, func(tx *gorm.DB) error {
+	err := s.Transact(ctx, func(tx *gorm.DB) error {
 		for _, by := range []int{1, -1} {
 			if err := tx.Exec("UPDATE bus SET last_at = last_at + ?", by).Error; err != nil {
 				return err
@@ -202,9 +202,9 @@ type unavailable struct {
 func (u *unavailable) Error() string { return u.cause.Error() }
 func (u *unavailable) Unwrap() error { return &models.Error{Code: models.Unavailable, Message: u.text} }
 
-// transact runs fn in a transaction that holds the write lock. Its success does not show that the database can be
+// Transact runs fn in a transaction that holds the write lock. Its success does not show that the database can be
 // written: fn may have found nothing to do.
-func (s *Store) transact(ctx context.Context, fn func(tx *gorm.DB) error) error {
+func (s *Store) Transact(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	defer s.db.Turn.Take()()
 	// A statement interrupted half way leaves this driver's connection in doubt: let it end.
 	if err := s.write.WithContext(context.WithoutCancel(ctx)).Transaction(fn, &sql.TxOptions{}); err != nil {

@@ -93,7 +93,7 @@ func (s *Store) prune(ctx context.Context, now, end time.Time) (done bool, err e
 // pruneBatch removes the oldest messages if they are from before a time. Times never go back along
 // the log, so looking at the oldest is enough. Only what is indexed goes: the index forgets it too.
 func (s *Store) pruneBatch(ctx context.Context, before models.Time) (n int, err error) {
-	return n, s.transact(ctx, func(tx *gorm.DB) error {
+	return n, s.Transact(ctx, func(tx *gorm.DB) error {
 		var old []models.Message
 		err := tx.Select("id", "channel", "created_at").Where("id <= (SELECT indexed_id FROM bus)").
 			Order("id").Limit(pruneBatch).Find(&old).Error
@@ -146,7 +146,7 @@ func (s *Store) forget(ctx context.Context, now models.Time) error {
 		{`DELETE FROM nodes WHERE id IN (SELECT id FROM nodes WHERE seen_at < ? LIMIT ?)`, now - models.Time(activeFor.Milliseconds())},
 	} {
 		for n := int64(pruneBatch); n == pruneBatch && ctx.Err() == nil; {
-			err := s.transact(ctx, func(tx *gorm.DB) error {
+			err := s.Transact(ctx, func(tx *gorm.DB) error {
 				done := tx.Exec(stale.query, stale.before, pruneBatch)
 				n = done.RowsAffected
 				return done.Error
