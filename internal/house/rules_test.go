@@ -192,6 +192,13 @@ func TestLoadPassesOverWhatIsNotSource(t *testing.T) {
 	}
 }
 
+func TestLoadPassesOverAWorktreesMark(t *testing.T) {
+	tree, err := Load(repository(map[string]string{".git": "gitdir: /home/alice/repository/.git/worktrees/x", "p/a.go": "package p"}))
+	if err != nil || len(tree.Texts) != 1 {
+		t.Errorf("%d texts, want p/a.go alone: %v", len(tree.Texts), err)
+	}
+}
+
 func TestLoadFailsOnBrokenSource(t *testing.T) {
 	if _, err := Load(repository(map[string]string{"p/a.go": "package"})); err == nil {
 		t.Error("a file that does not parse was passed over")

@@ -78,7 +78,7 @@ func Load(root fs.FS) (*Tree, error) {
 			return err
 		case d.IsDir() && (d.Name() == ".git" || d.Name() == "node_modules"):
 			return fs.SkipDir
-		case !d.Type().IsRegular():
+		case !d.Type().IsRegular() || p == ".git": // in a worktree .git is a file that names a folder of the machine
 			return nil
 		}
 		body, err := fs.ReadFile(root, p)
