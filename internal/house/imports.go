@@ -18,7 +18,7 @@ type floor struct {
 // storey only itself and what stands in its own folder. What looks at the house from outside, to test it, stands on top.
 func floors() []floor {
 	return []floor{
-		{0, "models"},
+		{0, "models"}, {0, "internal/pgtest"},
 		{1, "models/store"},
 		{2, "hub"},
 		{3, "auth"},
@@ -74,7 +74,7 @@ func homes() map[string][]string {
 		"gorm.io":                      store,
 		"github.com/glebarez":          store,
 		"modernc.org":                  store,
-		"github.com/jackc":             store,
+		"github.com/jackc":             {"models/store", "internal/pgtest"},
 		"database/sql":                 store,
 		"github.com/gofiber":           fiber,
 		"github.com/valyala/fasthttp":  fiber,
