@@ -1,0 +1,78 @@
+package hub
+
+import (
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"crosstalk/models"
+)
+
+// echo is a bell that cannot tell who rings: everyone who has it hears all.
+type echo struct{ others []chan struct{} }
+
+func (e *echo) Ring() {
+	for _, c := range e.others {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// at is one hub's end of it.
+type at struct {
+	*echo
+	rung chan struct{}
+}
+
+func (a at) Rung() <-chan struct{} { return a.rung }
+
+func (e *echo) join() at {
+	a := at{e, make(chan struct{}, 1)}
+	e.others = append(e.others, a.rung)
+	return a
+}
+
+// TestItsOwnEchoCostsAHubLittle has one hub write 300 times with another silent beside it.
+func TestItsOwnEchoCostsAHubLittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bell := &echo{}
+		a := open(t, filepath.Join(t.TempDir(), "bus.db"), bell.join())
+		synctest.Wait()
+		var looks atomic.Int64
+		a.feed.onRing = func() { looks.Add(1) }
+		for range 300 {
+			say(t, a, "room", "alice", "hi")
+			time.Sleep(time.Millisecond)
+		}
+		if n := looks.Load(); n > 60 {
+			t.Errorf("it looked %d times in 300 ms for what it had written itself", n)
+		}
+	})
+}
+
+// TestAnEchoHidesNobody has both write, so that one's rings are hidden among the other's.
+func TestAnEchoHidesNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path, bell := filepath.Join(t.TempDir(), "bus.db"), &echo{}
+		a, b := open(t, path, bell.join()), open(t, path, bell.join())
+		s := follow(t, a, Subscription{Channels: []string{models.Every}})
+		defer s.Close()
+		for n := range 24 {
+			for range 1 + n%12 {
+				say(t, a, "room", "alice", "of its own")
+				time.Sleep(time.Millisecond)
+			}
+			collect(t, s, 1+n%12)
+			begun := time.Now()
+			say(t, b, "room", "bob", "of another")
+			got := collect(t, s, 1)
+			if took := time.Since(begun); took > mostRest || got[0].Sender != "bob" {
+				t.Fatalf("%s's message was there after %v", got[0].Sender, took)
+			}
+		}
+	})
+}
