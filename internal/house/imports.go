@@ -74,7 +74,7 @@ func homes() map[string][]string {
 		"gorm.io":                      store,
 		"github.com/glebarez":          store,
 		"modernc.org":                  store,
-		"github.com/jackc":             {"models/store", "internal/pgtest"},
+		"github.com/jackc":             {"models/store", "hub/doorbell", "internal/pgtest"},
 		"database/sql":                 store,
 		"github.com/gofiber":           fiber,
 		"github.com/valyala/fasthttp":  fiber,
