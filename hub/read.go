@@ -68,6 +68,21 @@ func (h *Hub) FindChannels(ctx context.Context, who models.Principal, text strin
 	return h.store.FindChannels(ctx, text, limit)
 }
 
+// Pause has a channel refuse messages until Resume. Once it has returned, none that is sent there is accepted.
+func (h *Hub) Pause(ctx context.Context, who models.Principal, ch, reason string) error {
+	return h.store.Pause(ctx, ch, reason)
+}
+
+// Resume ends a pause.
+func (h *Hub) Resume(ctx context.Context, who models.Principal, ch string) error {
+	return h.store.Resume(ctx, ch)
+}
+
+// Activity counts who stored how many messages in a channel in each of the last hours, from since on.
+func (h *Hub) Activity(ctx context.Context, who models.Principal, ch string, hours int) (list []models.Activity, since models.Time, err error) {
+	return h.store.Activity(ctx, ch, hours)
+}
+
 // CreateChannel makes a channel if there is none of that name, and describes it if description is not empty.
 func (h *Hub) CreateChannel(ctx context.Context, who models.Principal, name, description string) error {
 	return h.store.CreateChannel(ctx, name, description)

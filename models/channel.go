@@ -21,7 +21,21 @@ type Channel struct {
 	LastMessageAt *Time  `json:"last_message_at"`
 	LastID        *int64 `json:"last_id"`
 	ActiveSenders string `json:"active_senders"`
+	PausedAt      *Time  `json:"paused_at,omitempty"` // set: it takes no messages
+	PauseReason   string `json:"pause_reason,omitempty"`
 	Unread        *int64 `json:"unread,omitempty" gorm:"-"`
+}
+
+// ParsePauseReason checks why a channel is paused; it may be empty.
+func ParsePauseReason(s string) (string, error) {
+	s = strings.TrimSpace(s)
+	return s, checkText("reason", s, 0, MaxDescription)
+}
+
+// Activity is how much a sender stored in a channel, hour by hour, the oldest hour first.
+type Activity struct {
+	Sender string  `json:"sender"`
+	Counts []int64 `json:"counts"`
 }
 
 // ParseChannel normalises a channel name: lower case, spaces and underscores to hyphens, anything

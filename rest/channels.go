@@ -94,3 +94,57 @@ func (d *door) findChannels(who models.Principal, q *query) (any, error) {
 	found, err := d.Hub.FindChannels(context.Background(), who, text, limit)
 	return channelList{found}, err
 }
+
+type pauseBody struct {
+	Reason string `json:"reason"`
+}
+
+// ok is the answer to whoever asked for a change that has nothing to tell.
+type ok struct {
+	OK bool `json:"ok"`
+}
+
+func (d *door) pause(who models.Principal, in *pauseBody, q *query) (any, error) {
+	ch := q.channel()
+	reason, err := models.ParsePauseReason(in.Reason)
+	if err != nil {
+		q.wrong(err)
+	}
+	if q.err != nil {
+		return nil, q.err
+	}
+	return ok{true}, d.Hub.Pause(context.Background(), who, ch, reason)
+}
+
+func (d *door) resume(who models.Principal, _ *pauseBody, q *query) (any, error) {
+	ch := q.channel()
+	if q.err != nil {
+		return nil, q.err
+	}
+	return ok{true}, d.Hub.Resume(context.Background(), who, ch)
+}
+
+// Hours of an activity: the default, and the most.
+const (
+	activeHours = 24
+	mostHours   = 7 * 24
+)
+
+func (d *door) activity(who models.Principal, q *query) (any, error) {
+	ch, hours := q.channel(), int(q.clamped("hours", activeHours, 1, mostHours))
+	if q.err != nil {
+		return nil, q.err
+	}
+	found, since, err := d.Hub.Activity(context.Background(), who, ch, hours)
+	return struct {
+		Since   models.Time       `json:"since"`
+		Senders []models.Activity `json:"senders"`
+	}{since, found}, err
+}
+
+func (d *door) waits(who models.Principal, _ *query) (any, error) {
+	found, err := d.Hub.Waits(context.Background(), who, models.Every)
+	return struct {
+		Waits []models.Waiting `json:"waits"`
+	}{found}, err
+}

@@ -35,6 +35,7 @@ type appender struct {
 	accepted []*pending // messages[i] is what accepted[i] asked for
 	twins    []*pending // repeat what an earlier one of this batch asks for
 	keys     map[idempotencyKey]*pending
+	paused   map[string]string // channels that take no messages, and why
 }
 
 type idempotencyKey struct{ principal, sender, key string }
@@ -67,11 +68,41 @@ func (b *appender) write(batch []*pending) error {
 // begin reads where the log ends. The transaction holds the write lock, so there it stays.
 func (b *appender) begin() error {
 	var last models.Time
-	if err := b.tx.QueryRowContext(b.ctx, "SELECT last_id, last_at FROM bus").Scan(&b.head, &last); err != nil {
+	var paused bool
+	const query = "SELECT last_id, last_at, EXISTS (SELECT 1 FROM channels WHERE paused_at IS NOT NULL) FROM bus"
+	if err := b.tx.QueryRowContext(b.ctx, query).Scan(&b.head, &last, &paused); err != nil {
 		return fmt.Errorf("read the head: %w", err)
 	}
 	b.now = max(b.now, last)
-	return nil
+	if !paused {
+		return nil
+	}
+	return b.findPaused()
+}
+
+// findPaused reads which channels are paused. Whoever pauses one holds the lock, too: no message slips past a pause.
+func (b *appender) findPaused() error {
+	rows, err := b.tx.QueryContext(b.ctx, "SELECT name, pause_reason FROM channels WHERE paused_at IS NOT NULL")
+	if err != nil {
+		return fmt.Errorf("look for paused channels: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	b.paused = map[string]string{}
+	for rows.Next() {
+		var name, reason string
+		if err := rows.Scan(&name, &reason); err != nil {
+			return fmt.Errorf("look for paused channels: %w", err)
+		}
+		b.paused[name] = reason
+	}
+	return rows.Err()
+}
+
+func isPaused(ch, reason string) error {
+	if reason == "" {
+		return models.Errorf(models.Paused, "channel %q is paused by a person: nothing was stored. Do not send here again until it is resumed", ch)
+	}
+	return models.Errorf(models.Paused, "channel %q is paused by a person, who says %q: nothing was stored. Do not send here again until it is resumed", ch, reason)
 }
 
 // accept gives an append its place in the log, finds it there already, or refuses it.
@@ -79,6 +110,7 @@ func (b *appender) accept(p *pending) error {
 	if p.InReplyTo > b.head {
 		return models.Errorf(models.Invalid, "in_reply_to %d is no message: the newest is %d", p.InReplyTo, b.head)
 	}
+	reason, paused := b.paused[p.Channel]
 	if p.IdempotencyKey != "" {
 		key := idempotencyKey{p.Principal, p.Sender, p.IdempotencyKey}
 		if first := b.keys[key]; first != nil {
@@ -92,10 +124,16 @@ func (b *appender) accept(p *pending) error {
 		if found, err := b.find(p); found || err != nil {
 			return err
 		}
+		if paused {
+			return isPaused(p.Channel, reason)
+		}
 		if b.keys == nil {
 			b.keys = map[idempotencyKey]*pending{}
 		}
 		b.keys[key] = p
+	}
+	if paused {
+		return isPaused(p.Channel, reason)
 	}
 	m := models.Message{
 		ID: b.head + int64(len(b.messages)) + 1, Channel: p.Channel, Sender: p.Sender, Kind: p.Kind,

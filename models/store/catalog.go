@@ -21,6 +21,66 @@ func (s *Store) CreateChannel(ctx context.Context, name, description string) err
 	})
 }
 
+// Pause has a channel refuse messages, with a reason, until Resume. What was sent before has been stored or will be
+// refused once Pause has returned.
+func (s *Store) Pause(ctx context.Context, name, reason string) error {
+	now := models.TimeOf(time.Now())
+	return s.setPaused(ctx, name, &now, reason)
+}
+
+// Resume ends a pause. A channel that is not paused stays as it is.
+func (s *Store) Resume(ctx context.Context, name string) error {
+	return s.setPaused(ctx, name, nil, "")
+}
+
+func (s *Store) setPaused(ctx context.Context, name string, at *models.Time, reason string) error {
+	return s.transact(ctx, func(tx *gorm.DB) error {
+		// The row that every append locks: those under way end first.
+		if err := tx.Exec("UPDATE bus SET last_at = last_at").Error; err != nil {
+			return err
+		}
+		done := tx.Exec("UPDATE channels SET paused_at = ?, pause_reason = ? WHERE name = ?", at, reason, name)
+		if done.Error == nil && done.RowsAffected == 0 {
+			return models.Errorf(models.NotFound, "there is no channel %q: list the channels to see their names", name)
+		}
+		return done.Error
+	})
+}
+
+// mostActive is how many senders Activity tells of.
+const mostActive = 100
+
+// Activity counts what senders stored in a channel in each of the last hours, the current one included. Those who
+// stored most come first, and only mostActive of them. since is when the first hour began.
+func (s *Store) Activity(ctx context.Context, ch string, hours int) (list []models.Activity, since models.Time, err error) {
+	const hour = int64(time.Hour / time.Millisecond)
+	first := int64(models.TimeOf(time.Now()))/hour - int64(hours) + 1
+	var rows []struct {
+		Sender   string
+		Hour     int64
+		Messages int64
+	}
+	// One statement, so that what the indexer takes over meanwhile is counted once.
+	err = s.reader(ctx).Raw(`WITH counted AS (
+			SELECT sender, hour, messages FROM activity WHERE channel = @ch AND hour >= @first
+			UNION ALL SELECT sender, created_at / @hour, 1 FROM messages
+				WHERE channel = @ch AND id > (SELECT indexed_id FROM bus) AND created_at >= @first * @hour),
+		most AS (SELECT sender, sum(messages) AS total FROM counted GROUP BY sender ORDER BY total DESC, sender LIMIT @most)
+		SELECT counted.sender, hour, CAST(sum(messages) AS BIGINT) AS messages FROM counted JOIN most ON most.sender = counted.sender
+		GROUP BY total, counted.sender, hour ORDER BY total DESC, counted.sender`,
+		map[string]any{"ch": ch, "first": first, "hour": hour, "most": mostActive}).Scan(&rows).Error
+	list = []models.Activity{}
+	for _, row := range rows {
+		if n := len(list); n == 0 || list[n-1].Sender != row.Sender {
+			list = append(list, models.Activity{Sender: row.Sender, Counts: make([]int64, hours)})
+		}
+		if at := row.Hour - first; at >= 0 && at < int64(hours) {
+			list[len(list)-1].Counts[at] = row.Messages
+		}
+	}
+	return list, models.Time(first * hour), s.reading(err)
+}
+
 // Channels lists channels, latest activity first.
 func (s *Store) Channels(ctx context.Context, limit int) ([]models.Channel, error) {
 	list := []models.Channel{}

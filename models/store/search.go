@@ -147,7 +147,12 @@ func (s *Store) index(ctx context.Context) (more bool, err error) {
 			return moved.Error
 		}
 		rows := strings.TrimSuffix(strings.Repeat("(?,?),", len(entries)/2), ",")
-		return tx.Exec("INSERT INTO message_words (rowid, words) VALUES "+rows, entries...).Error
+		if err := tx.Exec("INSERT INTO message_words (rowid, words) VALUES "+rows, entries...).Error; err != nil {
+			return err
+		}
+		return tx.Exec(`INSERT INTO activity (channel, hour, sender, messages)
+			SELECT channel, created_at / 3600000, sender, count(*) FROM messages WHERE id > ? AND id <= ? GROUP BY 1, 2, 3
+			ON CONFLICT (channel, hour, sender) DO UPDATE SET messages = activity.messages + excluded.messages`, indexed, last).Error
 	})
 }
 

@@ -16,6 +16,8 @@ const (
 	tendTurn   = 500 * time.Millisecond // then the lock is let go: a process that opens the database waits for it
 	pruneEvery = 10 * time.Minute
 	pruneBatch = 500 // messages a transaction
+
+	activityKept = 8 * 24 * time.Hour // an hour's counts
 )
 
 // tendLoop keeps the index up to date and removes what is too old. Of the processes on one database
@@ -141,6 +143,8 @@ func (s *Store) forget(ctx context.Context, now models.Time) error {
 			(SELECT principal, sender, key FROM idempotency WHERE created_at <= ? LIMIT ?)`, now - models.Time(Remembered.Milliseconds())},
 		{`DELETE FROM participants WHERE (channel, sender) IN
 			(SELECT channel, sender FROM participants WHERE last_at < ? LIMIT ?)`, now - models.Time(activeFor.Milliseconds())},
+		{`DELETE FROM activity WHERE (channel, hour, sender) IN
+			(SELECT channel, hour, sender FROM activity WHERE hour < ? / 3600000 LIMIT ?)`, now - models.Time(activityKept.Milliseconds())},
 		{`DELETE FROM waits WHERE id IN (SELECT id FROM waits WHERE since < ? AND node NOT IN
 			(SELECT id FROM nodes WHERE seen_at >= waits.since) LIMIT ?)`, now - models.Time(Fresh.Milliseconds())},
 		{`DELETE FROM nodes WHERE id IN (SELECT id FROM nodes WHERE seen_at < ? LIMIT ?)`, now - models.Time(activeFor.Milliseconds())},
