@@ -193,6 +193,8 @@ func (b *Bridge) refuse(ctx context.Context, name string, err error) *mcp.CallTo
 	case code == models.Internal:
 		b.log.Error("tool failed", "tool", name, "error", err)
 		text += ": try again, and if it stays so tell your user"
+	case code == models.Paused:
+		text += ", and tell your user. Reading and waiting here still work, other channels too"
 	case code == models.RateLimited || code == models.Unavailable:
 		text += ". Nothing is wrong with your call: make it again in a few seconds"
 	}

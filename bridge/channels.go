@@ -179,6 +179,9 @@ func channelLines(a *fence.Answer, list []models.Channel, most, description int)
 			return len(list) - i
 		}
 		a.Sayf("#%s: %s", fence.Channel(ch.Name), fence.Count(int(ch.MessageCount), "message", "messages"))
+		if ch.PausedAt != nil {
+			a.Sayf(", paused by a person: sends are refused")
+		}
 		if ch.LastMessageAt != nil {
 			a.Sayf(", last %s", ch.LastMessageAt)
 		}

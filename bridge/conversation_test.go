@@ -32,7 +32,7 @@ var update = flag.Bool("update", false, "write down what the server says in test
 //	-- NAME --        a client sends messages, one a line, over its own connection
 //	-- bus --         something happens: post CHANNEL SENDER TYPE CONTENT, data KEY CONTENT, wait DURATION,
 //	                  verified CHANNEL SENDER CONTENT (by a live connection that holds the name), lose (answers do not
-//	                  arrive from now on), deliver (they do), restart (waits are answered)
+//	                  arrive from now on), deliver (they do), pause CHANNEL REASON, resume CHANNEL, restart (waits are answered)
 //	-- server --      what the clients are sent meanwhile. The text of an answer follows it, after "|".
 //
 // The clock stands still but for wait. Keys of fences are random, and shown as KEY. Each conversation is
@@ -170,6 +170,15 @@ func (s *script) happen(line string) {
 			h.t.Fatal(err)
 		}
 		<-time.After(d)
+	case "pause", "resume":
+		words := append(strings.SplitN(rest, " ", 2), "")
+		err := h.hub.Pause(h.t.Context(), models.Principal{}, words[0], words[1])
+		if verb == "resume" {
+			err = h.hub.Resume(h.t.Context(), models.Principal{}, words[0])
+		}
+		if err != nil {
+			h.t.Fatal(err)
+		}
 	case "lose", "deliver":
 		s.lost = verb == "lose"
 	case "restart":

@@ -1,10 +1,14 @@
 package rest
 
 import (
+	"context"
+	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"crosstalk/auth"
+	"crosstalk/hub"
 	"crosstalk/models"
 )
 
@@ -108,4 +112,74 @@ func TestWhoCallsIsSeen(t *testing.T) {
 	if b.lastSeen(t, "caller") != before {
 		t.Error("seen without having called")
 	}
+}
+
+func TestPeoplePauseAndResume(t *testing.T) {
+	bothWays(t, auth.Config{}, func(t *testing.T, b *bus) {
+		const sent = `{"ok":true,"id":1,"channel":"crew","message_type":"message","seq":1,"duplicate":false}`
+		const paused = `{"name":"crew","description":"","created_at":"T","message_count":1,"last_message_at":"T","last_id":1,"active_senders":"ada","paused_at":"T"`
+		b.run(t, []step{
+			{`POST /api/messages {"channel":"crew","sender":"ada","content":"1"}`, 200, sent},
+			{`POST /api/channels/Crew/pause {"reason":" too <fast> "}`, 200, `{"ok":true}`},
+			{`GET /api/channels?limit=1`, 200, `{"channels":[` + paused + `,"pause_reason":"too <fast>"}]}`},
+			{`GET /api/channels/search?q=crew`, 200, `{"channels":[` + paused + `,"pause_reason":"too <fast>"}]}`},
+		})
+		b.refused(t, 409, models.Paused, `who says \"too \u003cfast\u003e\"`, "POST", "/api/messages", `{"channel":"CREW","sender":"ada","content":"2"}`)
+		b.run(t, []step{
+			{`POST /api/channels/crew/pause {"reason":null}`, 200, `{"ok":true}`},
+			{`GET /api/channels?limit=1`, 200, `{"channels":[` + paused + `}]}`},
+			{`POST /api/channels/crew/resume {}`, 200, `{"ok":true}`},
+			{`POST /api/channels/crew/resume {}`, 200, `{"ok":true}`},
+			{`POST /api/messages {"channel":"crew","sender":"ada","content":"2"}`, 200, `{"ok":true,"id":2,"channel":"crew","message_type":"message","seq":2,"duplicate":false}`},
+		})
+		b.refused(t, 404, models.NotFound, "no channel", "POST", "/api/channels/nowhere/pause", `{}`)
+		b.refused(t, 404, models.NotFound, "no channel", "POST", "/api/channels/nowhere/resume", `{}`)
+		b.refused(t, 400, models.Invalid, "no letter", "POST", "/api/channels/!/pause", `{}`)
+		b.refused(t, 400, models.Invalid, "reason must be a string", "POST", "/api/channels/crew/pause", `{"reason":7}`)
+		b.refused(t, 413, models.TooLarge, "reason is 2001 characters", "POST", "/api/channels/crew/pause", `{"reason":"`+strings.Repeat("x", 2001)+`"}`)
+	})
+}
+
+func TestActivityIsTold(t *testing.T) {
+	b := serve(t, auth.Config{})
+	for range 2 {
+		b.send(t, "POST", "/api/messages", `{"channel":"crew","sender":"ada","content":"1"}`)
+	}
+	for ask, hours := range map[string]int{"": 24, "?hours=2": 2, "?hours=0": 1, "?hours=1e9": 168, "?hours=x": 24} {
+		got := b.send(t, "GET", "/api/channels/crew/activity"+ask, "")
+		var answer struct {
+			Since   models.Time
+			Senders []models.Activity
+		}
+		if err := json.Unmarshal([]byte(got.body), &answer); err != nil || len(answer.Senders) != 1 || len(answer.Senders[0].Counts) != hours {
+			t.Errorf("%q: %d %s", ask, got.status, got.body)
+			continue
+		}
+		sum := int64(0)
+		for _, n := range answer.Senders[0].Counts {
+			sum += n
+		}
+		if hours > 1 && sum != 2 || answer.Senders[0].Sender != "ada" || answer.Since == 0 {
+			t.Errorf("%q: %s", ask, got.body)
+		}
+	}
+	if got := b.send(t, "GET", "/api/channels/nowhere/activity", ""); !strings.HasSuffix(got.body, `"senders":[]}`) {
+		t.Error(got.body)
+	}
+}
+
+func TestWaitsAreListed(t *testing.T) {
+	b := serve(t, auth.Config{})
+	b.run(t, []step{{`GET /api/waits`, 200, `{"waits":[]}`}})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := b.hub.Wait(ctx, models.Principal{Name: models.SharedPrincipal}, hub.Ask{Channel: "crew", Instance: "ada"}, models.RoleParked, time.Minute)
+		ended <- err
+	}()
+	want := `{"waits":[{"channel":"crew","instance_id":"ada","role":"parked","since":"T"}]}`
+	b.eventually(t, "the wait is listed", func() bool { return b.stable(b.send(t, "GET", "/api/waits", "").body) == want })
+	cancel()
+	<-ended
+	b.eventually(t, "it is gone", func() bool { return b.send(t, "GET", "/api/waits", "").body == `{"waits":[]}` })
 }

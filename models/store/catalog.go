@@ -34,7 +34,7 @@ func (s *Store) Resume(ctx context.Context, name string) error {
 }
 
 func (s *Store) setPaused(ctx context.Context, name string, at *models.Time, reason string) error {
-	return s.transact(ctx, func(tx *gorm.DB) error {
+	return s.Transact(ctx, func(tx *gorm.DB) error {
 		// The row that every append locks: those under way end first.
 		if err := tx.Exec("UPDATE bus SET last_at = last_at").Error; err != nil {
 			return err
@@ -61,7 +61,7 @@ func (s *Store) Activity(ctx context.Context, ch string, hours int) (list []mode
 		Messages int64
 	}
 	// One statement, so that what the indexer takes over meanwhile is counted once.
-	err = s.reader(ctx).Raw(`WITH counted AS (
+	err = s.Reader(ctx).Raw(`WITH counted AS (
 			SELECT sender, hour, messages FROM activity WHERE channel = @ch AND hour >= @first
 			UNION ALL SELECT sender, created_at / @hour, 1 FROM messages
 				WHERE channel = @ch AND id > (SELECT indexed_id FROM bus) AND created_at >= @first * @hour),

@@ -29,7 +29,7 @@ type database struct {
 func contract(t *testing.T, create func(t testing.TB) database) {
 	for _, promises := range []map[string]func(*testing.T, database){
 		appendPromises(), writerPromises(), readPromises(), searchPromises(), tendPromises(),
-		channelPromises(), instancePromises(), dataPromises(), storePromises(), inboxPromises(),
+		channelPromises(), instancePromises(), dataPromises(), storePromises(), inboxPromises(), pausePromises(),
 	} {
 		for name, keeps := range promises {
 			t.Run(name, func(t *testing.T) {
