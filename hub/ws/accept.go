@@ -26,7 +26,7 @@ const (
 
 // ServeHTTP makes a WebSocket of the request. All that can be refused is refused before the upgrade, with a status, but
 // for a browser's sake: its scripts cannot read that status, so a client that offers crosstalk.v1 and may not come in
-// gets its WebSocket and reads 4401 or 4403.
+// gets its WebSocket and reads 4400, 4401 or 4403.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.enter() {
 		refuse(w, models.Errorf(models.Unavailable, "the hub is restarting: come back in a moment"))
@@ -76,6 +76,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // closeCodes returns the close code that tells err to a client after the upgrade; told is false where there is none.
 func closeCodes(err error) (code int, told bool) {
 	switch models.CodeOf(err) {
+	case models.Invalid, models.TooLarge:
+		return closeRefused, true
 	case models.Unauthenticated:
 		return closeUnauthenticated, true
 	case models.Forbidden:

@@ -37,7 +37,6 @@ func TestRefusesBeforeTheUpgrade(t *testing.T) {
 		"reserved instance":       {open, "/ws?instance_id=system", "", 400, "invalid"},
 		"instance too long":       {open, "/ws?instance_id=" + many + many + many, "", 413, "too_large"},
 		"101 channels":            {open, "/ws?channels=" + list(101), "", 400, "invalid"},
-		"bad query, good offer":   {open, "/ws?after_id=x", "Sec-WebSocket-Protocol: crosstalk.v1", 400, "invalid"},
 		"another protocol's page": {open, "/ws", "Origin: http://evil.example\r\nSec-WebSocket-Protocol: chat", 403, "forbidden"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -104,6 +103,27 @@ func TestBrowserReadsWhyItMayNotComeIn(t *testing.T) {
 			if _, err := p.timeless(); err != io.EOF {
 				t.Errorf("after the goodbye: %v", err)
 			}
+		})
+	}
+}
+
+func TestBrowserReadsWhatIsWrongWithTheURL(t *testing.T) {
+	h := newHouse(t, auth.Config{})
+	for query, want := range map[string]string{
+		"channels=!!!":           "no letter",
+		"after_id=x":             "after_id",
+		"instance_id=server":     "reserved",
+		"instance_id=%01":        "instance_id",
+		"channels=a&after_id=-x": "after_id",
+	} {
+		t.Run(query, func(t *testing.T) {
+			p := h.connect("/ws?"+query, "Sec-WebSocket-Protocol: crosstalk.v1")
+			m, err := p.next()
+			c, _ := err.(closed)
+			if c.code() != 4400 || !strings.Contains(string(c), want) {
+				t.Errorf("got %+v, %v, want 4400 with %q", m, err, want)
+			}
+			p.leave(4400)
 		})
 	}
 }

@@ -25,6 +25,7 @@ const (
 	closeRestart         = 1012
 	closeLater           = 1013 // the log cannot be read now
 	closeSlow            = 4008
+	closeRefused         = 4400 // what the URL asks for cannot be
 	closeUnauthenticated = 4401
 	closeForbidden       = 4403
 )

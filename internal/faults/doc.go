@@ -6,6 +6,8 @@
 // seen each message once, in order, whatever died in between. A server that cannot write says so, goes on reading, and
 // writes again without a restart as soon as it can.
 //
+// Our own clients see each message once, in order, and publish each once, while the server is killed and the line is cut.
+//
 // A subscriber that stops reading costs the others nothing. No bytes that a client can send, and no number of clients
 // that come and go, leave anything behind in the server. SIGTERM ends it in time, with everybody told.
 //

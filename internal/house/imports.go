@@ -25,7 +25,7 @@ func floors() []floor {
 		{4, "internal/handoff"},
 		{5, "rest"}, {5, "bridge"}, {5, "hub/ws"}, {5, "web"}, {5, "auth/oauth"},
 		{6, "cmd"},
-		{7, "internal/house"}, {7, "internal/faults"},
+		{7, "internal/house"}, {7, "internal/faults"}, {7, "clients"},
 	}
 }
 
