@@ -203,4 +203,4 @@ func contentOf(ctx context.Context, conn *websocket.Conn) (string, error) {
 	}
 }
 
-func dbIn(t *testing.T) string { return filepath.Join(t.TempDir(), "bus.db") }
+func dbIn(t testing.TB) string { return filepath.Join(t.TempDir(), "bus.db") }

@@ -17,7 +17,7 @@ import (
 
 // agent is a process of crosstalk mcp and the client that started it.
 type agent struct {
-	t    *testing.T
+	t    testing.TB
 	cmd  *exec.Cmd
 	in   io.WriteCloser
 	out  *bufio.Scanner
@@ -30,7 +30,7 @@ const helloLines = `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"pro
 {"jsonrpc":"2.0","method":"notifications/initialized"}
 `
 
-func startAgent(t *testing.T, args ...string) *agent {
+func startAgent(t testing.TB, args ...string) *agent {
 	t.Helper()
 	a := &agent{t: t, cmd: exec.Command(os.Args[0], args...)}
 	a.cmd.Env = append(os.Environ(), asMain+"=1", "PORT=", "HOME="+t.TempDir())
@@ -124,7 +124,7 @@ func (a *agent) ends() {
 	}
 }
 
-func has(t *testing.T, text, want string) {
+func has(t testing.TB, text, want string) {
 	t.Helper()
 	if !strings.Contains(text, want) {
 		t.Errorf("no %q in:\n%s", want, text)
