@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,6 +29,7 @@ type appender struct {
 	ctx  context.Context
 	tx   *sql.Tx
 	seen *participants
+	ends *ends
 	now  models.Time
 
 	head     int64 // id of the newest message before the batch
@@ -61,6 +63,7 @@ func (b *appender) write(batch []*pending) error {
 			return err
 		}
 	}
+	b.ends.head = b.messages[len(b.messages)-1].ID
 	b.answer()
 	return nil
 }
@@ -194,18 +197,15 @@ func (b *appender) number() error {
 		t.count++
 		t.last = m.ID
 	}
+	b.ends.begin(b.head)
 	for _, ch := range order {
 		t := tails[ch]
-		err := b.tx.QueryRowContext(b.ctx, `INSERT INTO channels (name, created_at, last_seq, message_count, last_id, last_message_at)
-			VALUES (?, ?, ?, ?, ?, ?)
-			ON CONFLICT (name) DO UPDATE SET last_seq = channels.last_seq + excluded.last_seq,
-				message_count = channels.message_count + excluded.message_count,
-				last_id = excluded.last_id, last_message_at = excluded.last_message_at
-			RETURNING last_seq`, ch, b.now, t.count, t.count, t.last, b.now).Scan(&t.next)
+		seq, err := b.advanceChannel(ch, t.count, t.last)
 		if err != nil {
 			return fmt.Errorf("advance the channel: %w", err)
 		}
-		t.next -= t.count
+		b.ends.seq[ch] = seq
+		t.next = seq - t.count
 	}
 	for i := range b.messages {
 		t := tails[b.messages[i].Channel]
@@ -216,26 +216,65 @@ func (b *appender) number() error {
 	return nil
 }
 
-// chunk bounds a statement: its parameters are ten a row, and what it costs a row falls no further
-// from here (13.4 us at 64 rows, 13.3 at 128).
+// advanceChannel returns the channel's last seq with count messages more, of which last is the newest.
+func (b *appender) advanceChannel(ch string, count, last int64) (seq int64, err error) {
+	if seq = b.ends.seq[ch]; seq > 0 {
+		seq += count
+		_, err = b.tx.ExecContext(b.ctx, `UPDATE channels SET last_seq = ?, message_count = message_count + ?, last_id = ?, last_message_at = ?
+			WHERE name = ?`, seq, count, last, b.now, ch)
+		return seq, err
+	}
+	err = b.tx.QueryRowContext(b.ctx, `INSERT INTO channels (name, created_at, last_seq, message_count, last_id, last_message_at)
+		VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (name) DO UPDATE SET last_seq = channels.last_seq + excluded.last_seq,
+			message_count = channels.message_count + excluded.message_count,
+			last_id = excluded.last_id, last_message_at = excluded.last_message_at
+		RETURNING last_seq`, ch, b.now, count, count, last, b.now).Scan(&seq)
+	return seq, err
+}
+
+// ends remembers where channels end, for as long as nobody else writes: a batch that begins where the last one of this
+// process ended need not ask (30 us of 190 that a batch costs).
+type ends struct {
+	head int64 // after the last batch of this process
+	seq  map[string]int64
+}
+
+// maxEnds bounds it; beyond, all are asked for afresh.
+const maxEnds = 10_000
+
+func (e *ends) begin(head int64) {
+	if e.seq == nil || e.head != head || len(e.seq) > maxEnds {
+		e.seq = map[string]int64{}
+	}
+}
+
+// forget is for a transaction that failed.
+func (e *ends) forget() { e.seq = nil }
+
+// chunk bounds a statement. What a parameter costs grows with how many there are in a statement (the driver looks for
+// each among all), so that what is a number or one of few words is written into it.
 const chunk = 64
 
 func (b *appender) insert() error {
-	const row = "(?,?,?,?,?,?,?,?,?,?),"
 	for rest := b.messages; len(rest) > 0; {
 		n := min(chunk, len(rest))
-		args := make([]any, 0, n*10)
+		args := make([]any, 0, n*3)
+		var q strings.Builder
+		q.WriteString("INSERT INTO messages (id, seq, channel, sender, kind, verified, content, message_type, in_reply_to, created_at) VALUES ")
 		for i := range rest[:n] {
 			m := &rest[i]
-			var parent any
-			if m.InReplyTo != nil {
-				parent = *m.InReplyTo
+			if i > 0 {
+				q.WriteByte(',')
 			}
-			args = append(args, m.ID, m.Seq, m.Channel, m.Sender, string(m.Kind), m.Verified, m.Content, string(m.Type), parent, int64(m.CreatedAt))
+			parent := "NULL"
+			if m.InReplyTo != nil {
+				parent = strconv.FormatInt(*m.InReplyTo, 10)
+			}
+			fmt.Fprintf(&q, "(%d,%d,?,?,'%s',%t,?,'%s',%s,%d)", m.ID, m.Seq, m.Kind, m.Verified, m.Type, parent, int64(m.CreatedAt))
+			args = append(args, m.Channel, m.Sender, m.Content)
 		}
-		_, err := b.tx.ExecContext(b.ctx, `INSERT INTO messages (id, seq, channel, sender, kind, verified, content, message_type, in_reply_to, created_at)
-			VALUES `+strings.TrimSuffix(strings.Repeat(row, n), ","), args...)
-		if err != nil {
+		if _, err := b.tx.ExecContext(b.ctx, q.String(), args...); err != nil {
 			return fmt.Errorf("insert messages: %w", err)
 		}
 		rest = rest[n:]

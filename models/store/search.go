@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -136,43 +138,79 @@ func (s *Store) index(ctx context.Context) (more bool, err error) {
 	if err := s.Reader(ctx).Table("bus").Select("indexed_id").Scan(&indexed).Error; err != nil {
 		return false, s.reading(err)
 	}
-	last, entries, more, err := s.entries(ctx, indexed)
-	if err != nil || len(entries) == 0 {
+	h, err := s.harvest(ctx, indexed)
+	if err != nil || len(h.ids) == 0 {
 		return false, s.reading(err)
 	}
-	return more, s.Transact(ctx, func(tx *gorm.DB) error {
+	return h.more, s.Transact(ctx, func(tx *gorm.DB) error {
 		// Another process may have been here since.
-		moved := tx.Exec("UPDATE bus SET indexed_id = ? WHERE indexed_id = ?", last, indexed)
+		moved := tx.Exec("UPDATE bus SET indexed_id = ? WHERE indexed_id = ?", h.ids[len(h.ids)-1], indexed)
 		if moved.Error != nil || moved.RowsAffected == 0 {
 			return moved.Error
 		}
-		rows := strings.TrimSuffix(strings.Repeat("(?,?),", len(entries)/2), ",")
-		if err := tx.Exec("INSERT INTO message_words (rowid, words) VALUES "+rows, entries...).Error; err != nil {
+		if err := h.storeWords(ctx, tx.Statement.ConnPool); err != nil {
 			return err
 		}
-		return tx.Exec(`INSERT INTO activity (channel, hour, sender, messages)
-			SELECT channel, created_at / 3600000, sender, count(*) FROM messages WHERE id > ? AND id <= ? GROUP BY 1, 2, 3
-			ON CONFLICT (channel, hour, sender) DO UPDATE SET messages = activity.messages + excluded.messages`, indexed, last).Error
+		for key, n := range h.spoken {
+			err := tx.Exec(`INSERT INTO activity (channel, hour, sender, messages) VALUES (?, ?, ?, ?)
+				ON CONFLICT (channel, hour, sender) DO UPDATE SET messages = activity.messages + excluded.messages`,
+				key.channel, key.hour, key.sender, n).Error
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
-// entries reads the messages that come next and makes of each its id and its words.
-func (s *Store) entries(ctx context.Context, indexed int64) (last int64, entries []any, more bool, err error) {
-	rows, err := s.Reader(ctx).Table("messages").Select("id", "channel", "sender", "content").
+// harvest is what the indexer takes from one batch of messages.
+type harvest struct {
+	ids    []int64
+	words  []any // of each
+	spoken map[hourOf]int64
+	more   bool
+}
+
+// hourOf is an hour, since 1970, of one sender in a channel.
+type hourOf struct {
+	channel, sender string
+	hour            int64
+}
+
+// harvest reads the messages that come next.
+func (s *Store) harvest(ctx context.Context, indexed int64) (h *harvest, err error) {
+	rows, err := s.Reader(ctx).Table("messages").Select("id", "channel", "sender", "content", "created_at").
 		Where("id > ?", indexed).Order("id").Limit(indexBatch).Rows()
 	if err != nil {
-		return 0, nil, false, err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
+	h = &harvest{spoken: map[hourOf]int64{}}
 	for size := 0; size < indexedBytes && rows.Next(); {
+		var id, at int64
 		var ch, sender, content string
-		if err := rows.Scan(&last, &ch, &sender, &content); err != nil {
-			return 0, nil, false, err
+		if err := rows.Scan(&id, &ch, &sender, &content, &at); err != nil {
+			return nil, err
 		}
 		size += len(content)
-		more = size >= indexedBytes || len(entries) == 2*(indexBatch-1)
-		words := append(models.Words(content), channelWord(ch), senderWord(sender))
-		entries = append(entries, last, strings.Join(words, " "))
+		h.ids = append(h.ids, id)
+		h.more = size >= indexedBytes || len(h.ids) == indexBatch
+		h.words = append(h.words, strings.Join(append(models.Words(content), channelWord(ch), senderWord(sender)), " "))
+		h.spoken[hourOf{ch, sender, at / time.Hour.Milliseconds()}]++
 	}
-	return last, entries, more, rows.Err()
+	return h, rows.Err()
+}
+
+// storeWords writes the words in one statement: at the begin of each, FTS5 writes out what it has gathered.
+func (h *harvest) storeWords(ctx context.Context, tx gorm.ConnPool) error {
+	var q strings.Builder
+	q.WriteString("INSERT INTO message_words (rowid, words) VALUES ")
+	for i, id := range h.ids {
+		if i > 0 {
+			q.WriteByte(',')
+		}
+		fmt.Fprintf(&q, "(%d,?)", id)
+	}
+	_, err := tx.ExecContext(ctx, q.String(), h.words...)
+	return err
 }

@@ -42,6 +42,7 @@ type Store struct {
 	failing   atomic.Bool  // the last write failed
 	wrote     atomic.Bool  // something was appended that the tender has not seen
 	seen      participants // owned by the writer
+	ends      ends         // owned by the writer
 
 	// Guarded by mu.
 	mu     sync.Mutex

@@ -105,15 +105,17 @@ func (s *Store) commit(batch []*pending) ([]models.Message, error) {
 	if err != nil {
 		return nil, s.writing(err)
 	}
-	b := &appender{ctx: ctx, tx: tx, seen: &s.seen, now: models.TimeOf(time.Now())}
+	b := &appender{ctx: ctx, tx: tx, seen: &s.seen, ends: &s.ends, now: models.TimeOf(time.Now())}
 	if err := b.write(batch); err != nil {
 		_ = tx.Rollback()
 		s.seen.forget()
+		s.ends.forget()
 		return nil, s.writing(err)
 	}
 	if err := tx.Commit(); err != nil {
 		_ = tx.Rollback()
 		s.seen.forget()
+		s.ends.forget()
 		return nil, s.writing(err)
 	}
 	s.wrote.Store(true)
