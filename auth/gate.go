@@ -1,35 +1,60 @@
 package auth
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"log/slog"
+	"sync/atomic"
+	"time"
 
 	"crosstalk/models"
+	"crosstalk/models/store/access"
 )
 
 // Config says whom to let in.
 type Config struct {
-	Key            string   // the one shared key; empty: whoever is on this machine
+	Key            string   // the one shared key; empty, and no named key either: whoever is on this machine
 	ServerURL      string   // where the hub is reached from outside; may be empty
 	AllowedHosts   []string // names beside loopback and ServerURL's, with a port or for any
 	AllowedOrigins []string // of web pages beside the hub's own
+	Compat         bool     // read ?api_key= on the paths of MCP
+
+	Keys    *access.Table // of named keys; nil: there are none
+	Sources []Source      // of other credentials
+	Log     *slog.Logger
 }
 
 // authority is a host in lower case, and a port; without a port it stands for any.
 type authority struct{ host, port string }
 
-// Gate decides who comes in. It never changes, so any number of goroutines may ask it.
+// Gate decides who comes in. Any number of goroutines may ask it. While Run runs it hears of credentials that end.
 type Gate struct {
-	keyed   bool
+	// Set by New, then constant.
+	shared  bool // there is a shared key
 	keyHash [sha256.Size]byte
+	compat  bool
 	own     origin // of ServerURL; zero for none
 	hosts   map[authority]bool
 	origins map[origin]bool
+	keys    *access.Table
+	leases  *leases
+	kick    chan struct{} // size 1: something changed
+
+	keyed   atomic.Bool // callers need a credential; once so, it stays so
+	version int64       // of what was reviewed; owned by Run
 }
 
 // New makes a Gate, or tells in a sentence which setting is wrong.
 func New(c Config) (*Gate, error) {
-	g := &Gate{keyed: c.Key != "", hosts: map[authority]bool{}, origins: map[origin]bool{}}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	g := &Gate{
+		shared: c.Key != "", compat: c.Compat, hosts: map[authority]bool{}, origins: map[origin]bool{},
+		keys: c.Keys, kick: make(chan struct{}, 1), version: -1,
+	}
+	g.keyed.Store(g.shared)
 	for _, r := range c.Key {
 		if r <= ' ' || r > '~' {
 			return nil, models.Errorf(models.Invalid, "the key contains a blank, a control character or a letter beyond ASCII: use visible ASCII characters only")
@@ -57,11 +82,29 @@ func New(c Config) (*Gate, error) {
 		}
 		g.origins[o] = true
 	}
-	return g, nil
+	return g, g.open(c)
 }
 
-// Keyed tells whether callers need a key.
-func (g *Gate) Keyed() bool { return g.keyed }
+// open finds out which credentials there are.
+func (g *Gate) open(c Config) error {
+	sources := c.Sources
+	if g.keys != nil {
+		sources = append([]Source{namedKeys(g.keys)}, sources...)
+		any, err := g.keys.AnyKey(context.Background())
+		if err != nil {
+			return err
+		}
+		g.keyed.Store(any || g.shared)
+	}
+	g.leases = newLeases(sources, c.Log)
+	if !g.keyed.Load() {
+		g.leases.keep("", &lease{}, 0) // of whoever is on this machine, until there is a key
+	}
+	return nil
+}
+
+// Keyed tells whether callers need a key. A hub that had none needs one as soon as there is a named key.
+func (g *Gate) Keyed() bool { return g.keyed.Load() }
 
 // openness is what a path does without.
 type openness struct{ host, key bool }
@@ -82,23 +125,42 @@ func (g *Gate) Check(r Request) (models.Principal, error) {
 	if err := g.Admit(r); err != nil {
 		return models.Principal{}, err
 	}
-	if g.keyed && !open(r.Path).key {
-		shown := sha256.Sum256([]byte(r.key()))
-		if subtle.ConstantTimeCompare(shown[:], g.keyHash[:]) == 0 {
-			return models.Principal{}, models.Errorf(models.Unauthenticated,
-				"this hub needs its key: send it in the header Authorization: Bearer KEY (a browser's WebSocket: as the subprotocol bearer.BASE64URL-OF-KEY beside crosstalk.v1). A key in the URL is not read")
-		}
+	switch {
+	case !g.keyed.Load():
+		return models.Principal{Name: models.SharedPrincipal}, nil
+	case open(r.Path).key:
+		return models.Principal{}, nil
 	}
-	return models.Principal{Name: models.SharedPrincipal}, nil
+	return g.identify(r)
+}
+
+// needsKey is what those hear who show no key, or one that opens nothing.
+const needsKey = "this hub needs a key: send it in the header Authorization: Bearer KEY (a browser's WebSocket: as the subprotocol " +
+	"bearer.BASE64URL-OF-KEY beside crosstalk.v1). A key in the URL is not read"
+
+// identify returns whose credential r shows.
+func (g *Gate) identify(r Request) (models.Principal, error) {
+	secret := r.key()
+	if secret == "" && g.compat {
+		secret = r.urlKey()
+	}
+	shown := sha256.Sum256([]byte(secret))
+	switch {
+	case secret == "":
+		return models.Principal{}, models.Errorf(models.Unauthenticated, "%s", needsKey)
+	case g.shared && subtle.ConstantTimeCompare(shown[:], g.keyHash[:]) == 1:
+		return models.Principal{Name: models.SharedPrincipal}, nil
+	}
+	return g.leases.find(secret)
 }
 
 // Admit is Check but for the key. A browser's preflight request, which can carry none, is held against it.
 func (g *Gate) Admit(r Request) error {
-	if !g.keyed && r.Forwarded {
+	if !g.keyed.Load() && r.Forwarded {
 		return models.Errorf(models.Forbidden,
 			"this hub has no key and serves its own machine only, but the request came through a proxy or tunnel: start the hub with a key")
 	}
-	if !g.keyed && !open(r.Path).host {
+	if !g.keyed.Load() && !open(r.Path).host {
 		if err := g.checkHost(r.Host); err != nil {
 			return err
 		}
@@ -134,4 +196,90 @@ func (g *Gate) checkOrigin(r Request) error {
 func (g *Gate) Lists(origin string) bool {
 	o, ok := parseOrigin(origin)
 	return ok && g.origins[o]
+}
+
+// Follow has end called, once, when who's credential is taken back or expires; end must not block. What lasts longer
+// than an answer follows its caller. stop ends that.
+func (g *Gate) Follow(who models.Principal, end func()) (stop func()) {
+	if g.shared && who.Credential == "" {
+		return func() {}
+	}
+	stop, ok := g.leases.follow(who, end)
+	for i := 0; !ok && i < len(g.leases.sources) && who.Credential != ""; i++ { // forgotten, because there are so many
+		if _, err := g.leases.lookUp(&g.leases.sources[i], who.Credential); err == nil {
+			stop, ok = g.leases.follow(who, end)
+		}
+	}
+	if !ok {
+		end()
+	}
+	return stop
+}
+
+// ErrEnded is why a context ends that Bind made.
+var ErrEnded = models.Errorf(models.Unauthenticated, "the key that this began with opens nothing any more")
+
+// Bind returns a context that ends with ctx, with stop, and when who's credential does.
+func (g *Gate) Bind(ctx context.Context, who models.Principal) (bound context.Context, stop func()) {
+	bound, cancel := context.WithCancelCause(ctx)
+	unfollow := g.Follow(who, func() { cancel(ErrEnded) })
+	return bound, func() {
+		unfollow()
+		cancel(nil)
+	}
+}
+
+// Run hears of what changed until ctx ends.
+func (g *Gate) Run(ctx context.Context) error {
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	noted := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			g.leases.note(context.WithoutCancel(ctx))
+			return nil
+		case <-g.kick:
+		case <-ticker.C:
+		}
+		g.look(ctx)
+		g.leases.expire()
+		if time.Since(noted) >= useEvery {
+			g.leases.note(ctx)
+			noted = time.Now()
+		}
+	}
+}
+
+// Changed has Run look at once.
+func (g *Gate) Changed() {
+	select {
+	case g.kick <- struct{}{}:
+	default:
+	}
+}
+
+// look asks about all credentials again if something changed.
+func (g *Gate) look(ctx context.Context) {
+	if g.keys == nil {
+		return
+	}
+	version, err := g.keys.Version(ctx)
+	if err != nil || version == g.version {
+		return // the store has said what is wrong
+	}
+	if !g.keyed.Load() {
+		any, err := g.keys.AnyKey(ctx)
+		if err != nil {
+			return
+		}
+		if any {
+			g.keyed.Store(true)
+			g.leases.end("")
+			g.leases.log.Warn("there is a named key now: whoever calls needs one")
+		}
+	}
+	if g.leases.review(ctx) {
+		g.version = version
+	}
 }

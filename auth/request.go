@@ -3,6 +3,7 @@ package auth
 import (
 	"encoding/base64"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -13,8 +14,9 @@ type Request struct {
 	Host          string
 	Origin        string
 	HasOrigin     bool // there was an Origin, be it empty
-	Authorization string
-	Protocols     string // Sec-WebSocket-Protocol
+	Authorization Secret
+	Protocols     Secret // Sec-WebSocket-Protocol
+	Query         Secret // as it came
 	Forwarded     bool   // there was a Forwarded or X-Forwarded-* field
 }
 
@@ -26,8 +28,9 @@ func FromHTTP(r *http.Request) Request {
 		Host:          r.Host,
 		Origin:        strings.Join(origin, ", "),
 		HasOrigin:     hasOrigin,
-		Authorization: strings.Join(r.Header["Authorization"], ", "),
-		Protocols:     strings.Join(r.Header["Sec-Websocket-Protocol"], ", "),
+		Authorization: Secret(strings.Join(r.Header["Authorization"], ", ")),
+		Protocols:     Secret(strings.Join(r.Header["Sec-Websocket-Protocol"], ", ")),
+		Query:         Secret(r.URL.RawQuery),
 	}
 	for name := range r.Header {
 		q.Forwarded = q.Forwarded || IsForwarded(name)
@@ -42,13 +45,25 @@ func IsForwarded(name string) bool {
 		len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
 }
 
+// urlKey returns the key that r shows in its URL, as clients of the predecessor do, on the paths of MCP.
+func (r Request) urlKey() string {
+	switch r.Path {
+	case "/mcp", "/sse", "/messages":
+		q, err := url.ParseQuery(string(r.Query))
+		if err == nil {
+			return q.Get("api_key")
+		}
+	}
+	return ""
+}
+
 // key returns the key that r shows, empty for none.
 func (r Request) key() string {
 	const bearer = "Bearer "
-	if a := r.Authorization; len(a) > len(bearer) && strings.EqualFold(a[:len(bearer)], bearer) {
+	if a := string(r.Authorization); len(a) > len(bearer) && strings.EqualFold(a[:len(bearer)], bearer) {
 		return a[len(bearer):]
 	}
-	for offer := range strings.SplitSeq(r.Protocols, ",") {
+	for offer := range strings.SplitSeq(string(r.Protocols), ",") {
 		// A browser cannot set Authorization on a WebSocket: it offers the key as a subprotocol.
 		if code, ok := strings.CutPrefix(strings.Trim(offer, " \t"), "bearer."); ok {
 			key, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(code, "="))

@@ -119,10 +119,14 @@ func ParsePatterns(s string) (Patterns, error) {
 	}
 	var list []string
 	for part := range strings.SplitSeq(s, ",") {
-		if part = strings.TrimSpace(part); part == "" {
+		part = strings.TrimSpace(part)
+		if part == "" {
 			continue
 		}
 		part = strings.ToLower(strings.ReplaceAll(part, "_", "-"))
+		for strings.Contains(part, "**") {
+			part = strings.ReplaceAll(part, "**", "*")
+		}
 		if len(part) > MaxChannel || strings.Trim(part, "abcdefghijklmnopqrstuvwxyz0123456789-*") != "" {
 			return "", Errorf(Invalid, "channels: %.100q is no channel name or pattern: use a-z, 0-9, - and *", part)
 		}

@@ -38,6 +38,7 @@ func TestPatternsMatchWholeNames(t *testing.T) {
 		{"", "anything", true},
 		{"*", "anything", true},
 		{"a,*", "anything", true},
+		{"***", "", true},
 		{"team-*", "team-a", true},
 		{"team-*", "team-", true},
 		{"team-*", "team", false},

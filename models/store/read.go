@@ -22,6 +22,11 @@ func (s *Store) Reader(ctx context.Context) *gorm.DB {
 	return s.read.WithContext(context.WithoutCancel(ctx))
 }
 
+// Read has fn read, and turns what the database says into an Error for the caller.
+func (s *Store) Read(ctx context.Context, fn func(tx *gorm.DB) error) error {
+	return s.reading(fn(s.Reader(ctx)))
+}
+
 // Page reads a page of one channel. A channel that does not exist reads as empty.
 func (s *Store) Page(ctx context.Context, q models.Query) (models.Page, error) {
 	p := models.Page{Messages: []models.Message{}, Recovered: true, BusID: s.busID}

@@ -1,0 +1,88 @@
+package auth
+
+import (
+	"context"
+	"time"
+
+	"crosstalk/models"
+	"crosstalk/models/store/access"
+)
+
+// namedKeys is the Source of named keys.
+func namedKeys(t *access.Table) Source {
+	return Source{
+		Prefix: access.KeyPrefix,
+		Find: func(ctx context.Context, hash string) (models.Principal, models.Time, error) {
+			k, err := t.FindKey(ctx, hash)
+			return k.Principal(), k.ExpiresAt, err
+		},
+		Used: t.UseKeys,
+	}
+}
+
+// table is where the named keys are, for a caller who may see to them.
+func (g *Gate) table(who models.Principal) (*access.Table, error) {
+	if err := who.Need(models.ScopeAdmin); err != nil {
+		return nil, err
+	}
+	if g.keys == nil {
+		return nil, models.Errorf(models.Unavailable, "there are no named keys here")
+	}
+	return g.keys, nil
+}
+
+// CreateKey makes a named key and returns its secret, which is shown to nobody again.
+func (g *Gate) CreateKey(ctx context.Context, who models.Principal, k access.Key) (secret string, err error) {
+	t, err := g.table(who)
+	if err != nil {
+		return "", err
+	}
+	if k, err = access.ParseKey(k); err != nil {
+		return "", err
+	}
+	defer g.Changed()
+	return t.CreateKey(ctx, k)
+}
+
+// Keys lists all named keys, also those that open nothing any more.
+func (g *Gate) Keys(ctx context.Context, who models.Principal) ([]access.Key, error) {
+	t, err := g.table(who)
+	if err != nil {
+		return nil, err
+	}
+	g.leases.note(ctx)
+	return t.Keys(ctx)
+}
+
+// RevokeKey ends a key for good; the names that belong to it stay its own.
+func (g *Gate) RevokeKey(ctx context.Context, who models.Principal, name string) error {
+	t, err := g.table(who)
+	if err != nil {
+		return err
+	}
+	defer g.Changed()
+	return t.RevokeKey(ctx, name)
+}
+
+// RotateKey gives a key another secret and, unless it is 0, another end.
+func (g *Gate) RotateKey(ctx context.Context, who models.Principal, name string, expires models.Time) (secret string, err error) {
+	t, err := g.table(who)
+	if err != nil {
+		return "", err
+	}
+	if expires != 0 && expires <= models.TimeOf(time.Now()) {
+		return "", models.Errorf(models.Invalid, "a key must expire in the future, or never")
+	}
+	defer g.Changed()
+	return t.RotateKey(ctx, name, expires)
+}
+
+// DeleteKey ends a key and forgets it, and the names that belong to it are free.
+func (g *Gate) DeleteKey(ctx context.Context, who models.Principal, name string) error {
+	t, err := g.table(who)
+	if err != nil {
+		return err
+	}
+	defer g.Changed()
+	return t.DeleteKey(ctx, name)
+}
