@@ -35,6 +35,7 @@ const (
 type leases struct {
 	sources []Source
 	log     *slog.Logger
+	most    int // credentials in memory
 
 	// Guarded by mu.
 	mu       sync.Mutex
@@ -58,7 +59,7 @@ type lease struct {
 type follower struct{ end func() }
 
 func newLeases(sources []Source, log *slog.Logger) *leases {
-	return &leases{sources: sources, log: log, known: map[string]*lease{}}
+	return &leases{sources: sources, log: log, most: maxLeases, known: map[string]*lease{}}
 }
 
 // find returns who shows a secret.
@@ -114,7 +115,7 @@ func (l *lease) holds(at models.Time) bool { return l.until == 0 || at < l.until
 
 // makeRoom forgets some credential on which nothing lasts, if there are too many. Its caller holds mu.
 func (l *leases) makeRoom() {
-	if len(l.known) < maxLeases {
+	if len(l.known) < l.most {
 		return
 	}
 	for hash, lease := range l.known {

@@ -136,14 +136,14 @@ func (d *door) admit(c *fiber.Ctx) error {
 
 // head is what the gate wants to know. Its strings are the request's own memory: nothing may keep them.
 func (d *door) head(h *fasthttp.RequestHeader) auth.Request {
-	path, _, _ := bytes.Cut(h.RequestURI(), []byte("?"))
-	r := auth.Request{Path: utils.UnsafeString(path), Host: utils.UnsafeString(h.Host())}
+	path, query, _ := bytes.Cut(h.RequestURI(), []byte("?"))
+	r := auth.Request{Path: utils.UnsafeString(path), Host: utils.UnsafeString(h.Host()), Query: auth.Secret(utils.UnsafeString(query))}
 	for name, value := range h.All() {
 		switch name, value := utils.UnsafeString(name), utils.UnsafeString(value); name {
 		case fiber.HeaderOrigin:
 			r.Origin, r.HasOrigin = join(r.Origin, value, r.HasOrigin), true
 		case fiber.HeaderAuthorization:
-			r.Authorization = join(r.Authorization, value, r.Authorization != "")
+			r.Authorization = auth.Secret(join(string(r.Authorization), value, r.Authorization != ""))
 		default:
 			r.Forwarded = r.Forwarded || auth.IsForwarded(name)
 		}

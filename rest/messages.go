@@ -79,7 +79,16 @@ func (d *door) messages(who models.Principal, q *query) (any, error) {
 		return nil, q.err
 	}
 	d.Hub.Seen(who, ask.Instance)
-	p, err := d.Hub.Messages(context.Background(), who, ask, wait)
+	ctx := context.Background()
+	if wait > 0 {
+		var stop func()
+		ctx, stop = d.Gate.Bind(ctx, who)
+		defer stop()
+	}
+	p, err := d.Hub.Messages(ctx, who, ask, wait)
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	return page{p}, err
 }
 

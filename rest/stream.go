@@ -42,7 +42,9 @@ func Stream(o Options) http.Handler {
 			return
 		}
 		if err == nil {
-			err = d.stream(w, r, who)
+			ctx, stop := d.Gate.Bind(r.Context(), who)
+			defer stop()
+			err = d.stream(w, r.WithContext(ctx), who)
 		}
 		if err != nil {
 			status, b := d.failure(err, r.Method, r.URL.Path)

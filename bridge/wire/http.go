@@ -144,7 +144,9 @@ func (o *Options) door(methods string, next func(http.ResponseWriter, *http.Requ
 		who, err := o.Gate.Check(q)
 		switch code := models.CodeOf(err); code {
 		case "":
-			next(w, r, who)
+			ctx, stop := o.Gate.Bind(r.Context(), who)
+			defer stop()
+			next(w, r.WithContext(ctx), who)
 		case models.Unauthenticated:
 			h.Set("WWW-Authenticate", "Bearer")
 			refuse(w, http.StatusUnauthorized, "%s", models.Text(err))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 
@@ -61,7 +62,11 @@ func (h *events) stream(w http.ResponseWriter, r *http.Request, who models.Princ
 		h.put(id, nil)
 		_ = p.end(cancel) // a write that hangs has a deadline
 	}()
-	if out.named("endpoint", []byte(messagesPath+"?sessionId="+id)) != nil {
+	place := messagesPath + "?sessionId=" + id
+	if key := r.URL.Query().Get("api_key"); key != "" && r.Header.Get("Authorization") == "" {
+		place += "&api_key=" + url.QueryEscape(key) // who came in by it has no other way to show it
+	}
+	if out.named("endpoint", []byte(place)) != nil {
 		return
 	}
 	select {

@@ -29,7 +29,7 @@ func loopback(port string) []place {
 
 // places decides where to listen. Without a key only this machine may connect; why names the reason where
 // somebody might wonder.
-func (s *serveCommand) places() (places []place, why string, err error) {
+func (s *serveCommand) places(keyed bool) (places []place, why string, err error) {
 	switch {
 	case len(s.Addr) > 0:
 		for _, addr := range s.Addr {
@@ -43,17 +43,17 @@ func (s *serveCommand) places() (places []place, why string, err error) {
 		places = loopback(defaultPort)
 	case !isPort(s.Port):
 		return nil, "", misuse("the port to listen on must be a number from 0 to 65535, not %q", s.Port)
-	case s.Key != "":
+	case keyed:
 		places = []place{{"", s.Port, false}}
 	default:
 		return loopback(s.Port), "there is no key, so only this machine may connect: set MCP_API_KEY to be reachable from others", nil
 	}
 	for _, p := range places {
-		if s.Key == "" && !p.isLoopback() {
-			return nil, "", misuse("other machines could connect to %s, and there is no key: set MCP_API_KEY to a long random text, or listen on 127.0.0.1", p)
+		if !keyed && !p.isLoopback() {
+			return nil, "", misuse("other machines could connect to %s, and there is no key: set MCP_API_KEY to a long random text, create a key with crosstalk keys create, or listen on 127.0.0.1", p)
 		}
 	}
-	if s.Key == "" {
+	if !keyed {
 		why = "there is no key, so only this machine may connect, and everything on it"
 	}
 	return places, why, nil

@@ -39,7 +39,7 @@ func TestListensWhereItIsSafe(t *testing.T) {
 		{"a word for a port", serveCommand{Port: "-1"}, `the port to listen on must be a number from 0 to 65535, not "-1"`, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			places, why, err := tc.setting.places()
+			places, why, err := tc.setting.places(tc.setting.Key != "")
 			var got []string
 			for _, p := range places {
 				got = append(got, p.String())

@@ -44,18 +44,27 @@ Examples:
 // Run serves until p's context ends, and then until everything is in order.
 func (s *serveCommand) Run(p *process) (err error) {
 	log := newLog(p.stderr, s.LogLevel, s.LogFormat)
-	places, why, err := s.places()
-	if err == nil {
-		err = s.check(p)
+	gate := auth.Config{
+		Key: s.Key, ServerURL: s.ServerURL, AllowedHosts: s.AllowedHost, AllowedOrigins: s.AllowedOrigin, Compat: s.Compat, Log: log,
 	}
-	if err != nil {
+	if _, err := auth.New(gate); err != nil {
+		return usageError{err}
+	}
+	if _, _, err := s.places(true); err != nil {
 		return err
 	}
-	gate, err := auth.New(auth.Config{
-		Key: s.Key, ServerURL: s.ServerURL, AllowedHosts: s.AllowedHost, AllowedOrigins: s.AllowedOrigin,
-	})
+	if err := s.check(p); err != nil {
+		return err
+	}
+	keyed := s.Key != ""
+	if !keyed {
+		if keyed, err = anyKey(p.ctx, s.DB); err != nil {
+			return err
+		}
+	}
+	places, why, err := s.places(keyed)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	profiles, err := openProfiles(p.ctx, log, s.Pprof)
 	if err != nil {
@@ -84,7 +93,7 @@ func (s *serveCommand) Run(p *process) (err error) {
 	for _, l := range listeners {
 		log.Info("listening", "addr", l.Addr().String(), "db", s.DB, "bus_id", srv.hub.BusID())
 	}
-	greet(p.stdout, localURL(listeners[0]), portOf(listeners[0]), gate.Keyed())
+	greet(p.stdout, localURL(listeners[0]), portOf(listeners[0]), srv.gate.Keyed())
 	return srv.run(p.ctx, listeners, profiles)
 }
 

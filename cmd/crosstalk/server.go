@@ -17,6 +17,7 @@ import (
 	"crosstalk/hub"
 	"crosstalk/hub/ws"
 	"crosstalk/internal/handoff"
+	"crosstalk/models/store/access"
 	"crosstalk/rest"
 )
 
@@ -26,7 +27,7 @@ const drainTime = 4500 * time.Millisecond
 type serverOptions struct {
 	db        string
 	keep      time.Duration // 0: for good
-	gate      *auth.Gate
+	gate      auth.Config   // but for what the database has
 	serverURL string
 	compat    bool
 	waits     waitSettings
@@ -36,6 +37,7 @@ type serverOptions struct {
 type server struct {
 	*local
 	log     *slog.Logger
+	gate    *auth.Gate
 	sockets *ws.Server
 	listen  func(net.Listener) error // serves until the listener closes
 	handoff *handoff.Handoff
@@ -51,8 +53,12 @@ func openServer(ctx context.Context, log *slog.Logger, o serverOptions) (*server
 		return nil, err
 	}
 	s.local = l
-	s.sockets = ws.New(ws.Options{Hub: s.hub, Gate: o.gate, Version: versionText(), Log: log})
-	ro := rest.Options{Hub: s.hub, Gate: o.gate, Version: versionText(), ServerURL: o.serverURL, Log: log}
+	o.gate.Keys = access.New(l.store)
+	if s.gate, err = auth.New(o.gate); err != nil {
+		return nil, errors.Join(err, l.close())
+	}
+	s.sockets = ws.New(ws.Options{Hub: s.hub, Gate: s.gate, Version: versionText(), Log: log})
+	ro := rest.Options{Hub: s.hub, Gate: s.gate, Version: versionText(), ServerURL: o.serverURL, Log: log}
 	native := http.NewServeMux()
 	native.Handle("/ws", s.sockets)
 	native.Handle("/api/stream", rest.Stream(ro))
@@ -60,7 +66,7 @@ func openServer(ctx context.Context, log *slog.Logger, o serverOptions) (*server
 		Bridge: bridge.New(bridge.Options{
 			Hub: s.hub, Version: versionText(), Log: log, Compat: o.compat, WaitCeiling: o.waits.ceiling(),
 		}),
-		Log: log, Gate: o.gate, Draining: s.leave,
+		Log: log, Gate: s.gate, Draining: s.leave,
 	}
 	native.Handle("/mcp", wire.HTTP(mcp))
 	sse := wire.SSE(mcp)
@@ -98,6 +104,7 @@ func (s *server) run(ctx context.Context, listeners []net.Listener, profiles net
 	defer kill()
 	parts, live := errgroup.WithContext(live)
 	s.local.run(live, parts)
+	parts.Go(func() error { return s.gate.Run(live) })
 	parts.Go(func() error { return s.sockets.Run(live) })
 	parts.Go(s.handoff.Serve)
 	for _, l := range listeners {

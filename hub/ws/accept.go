@@ -68,6 +68,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if told {
 		c.close(code, models.Text(err))
+	} else {
+		c.unfollow = s.gate.Follow(who, func() { c.close(closeUnauthenticated, models.Text(auth.ErrEnded)) })
 	}
 	started = true
 	c.start()

@@ -30,6 +30,7 @@ type conn struct {
 	instance string // the name given at connect; empty for none
 	held     bool   // the hub holds it for us
 	unwatch  func() // ends the watch of presence; nil for none
+	unfollow func() // ends the watch of the credential; nil for none
 	ws       *websocket.Conn
 	nc       net.Conn
 	socket   net.Conn        // nc without its wrappers
@@ -182,6 +183,9 @@ func (c *conn) end(err error) {
 			_ = half.CloseWrite()
 		}
 		_, _ = io.Copy(io.Discard, (*link)(c))
+	}
+	if c.unfollow != nil {
+		c.unfollow()
 	}
 	c.release() // first, so that who comes back at once finds its name free
 	c.kill()
