@@ -92,13 +92,13 @@ func TestAnswersThatAreNoWebSocket(t *testing.T) {
 		_, err = c.Next(t.Context())
 		return c, err
 	}
-	c, err := try()
+	_, err := try()
 	if asked.Load() != 2 || models.CodeOf(err) != models.NotFound || !strings.Contains(err.Error(), "418") {
 		t.Errorf("after %d requests: %v", asked.Load(), err)
 	}
 	asked.Store(0)
 	status, retry = http.StatusNotFound, "7200"
-	if c, err = try(); models.CodeOf(err) != models.NotFound || time.Until(c.next) > longPause {
+	if c, err := try(); models.CodeOf(err) != models.NotFound || time.Until(c.next) > longPause {
 		t.Errorf("%v, next try in %s", err, time.Until(c.next))
 	}
 }
