@@ -1,0 +1,72 @@
+package grants
+
+import (
+	"context"
+
+	"gorm.io/gorm"
+
+	"crosstalk/models"
+)
+
+// Invite lets people without a key connect a client, a number of times.
+type Invite struct {
+	Name      string      `json:"name" gorm:"primaryKey"`
+	Hash      string      `json:"-"`
+	Scopes    string      `json:"scopes"`   // read, or read write
+	Channels  string      `json:"channels"` // patterns, with commas between; empty: all
+	Uses      int         `json:"uses"`     // that are left
+	CreatedAt models.Time `json:"created_at" gorm:"autoCreateTime:false"`
+	ExpiresAt models.Time `json:"expires_at"` // for consenting; 0: never
+}
+
+// AddInvite keeps an invite under a name that must be free.
+func (s *Store) AddInvite(ctx context.Context, i Invite) error {
+	return s.db.Transact(ctx, func(tx *gorm.DB) error {
+		done := tx.Exec(`INSERT INTO oauth_invites (name, hash, scopes, channels, uses, created_at, expires_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING`,
+			i.Name, i.Hash, i.Scopes, i.Channels, i.Uses, i.CreatedAt, i.ExpiresAt)
+		if done.Error == nil && done.RowsAffected == 0 {
+			return models.Errorf(models.Conflict, "there is an invite %q: choose another name, or revoke that one", i.Name)
+		}
+		return done.Error
+	})
+}
+
+// Invites lists all invites, the newest first.
+func (s *Store) Invites(ctx context.Context) (list []Invite, err error) {
+	err = s.db.Read(ctx).Table(tableInvites).Order("created_at DESC, name").Find(&list).Error
+	return list, s.db.Reading(err)
+}
+
+// Invite returns the invite whose code has this hash, used up or not: grants that came from it ask.
+func (s *Store) Invite(ctx context.Context, hash string) (i Invite, err error) {
+	err = s.db.Read(ctx).Table(tableInvites).Where("hash = ?", hash).Limit(1).Find(&i).Error
+	if err == nil && i.Name == "" {
+		return i, errUnknown()
+	}
+	return i, s.db.Reading(err)
+}
+
+// RevokeInvite removes an invite; the grants that came from it are void from then on.
+func (s *Store) RevokeInvite(ctx context.Context, name string) error {
+	return s.db.Transact(ctx, func(tx *gorm.DB) error {
+		done := tx.Exec("DELETE FROM oauth_invites WHERE name = ?", name)
+		if done.Error == nil && done.RowsAffected == 0 {
+			return models.Errorf(models.NotFound, "there is no invite %q", name)
+		}
+		return done.Error
+	})
+}
+
+// takeInvite takes a use of the invite with this hash, if there is such an invite: keys have no uses.
+func takeInvite(tx *gorm.DB, hash string, now models.Time) error {
+	var n int64
+	if err := tx.Table(tableInvites).Where("hash = ?", hash).Count(&n).Error; err != nil || n == 0 {
+		return err
+	}
+	done := tx.Exec("UPDATE oauth_invites SET uses = uses - 1 WHERE hash = ? AND uses > 0 AND (expires_at = 0 OR expires_at > ?)", hash, now)
+	if done.Error == nil && done.RowsAffected == 0 {
+		return models.Errorf(models.Forbidden, "this invite code was used up or has expired: ask for another")
+	}
+	return done.Error
+}
