@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -82,7 +81,7 @@ func cleanName(s string) string {
 
 // register takes a client that registers itself, RFC 7591.
 func (s *Server) register(w http.ResponseWriter, r *http.Request) {
-	if slow(w, r, s.registrations) {
+	if s.slow(w, r, s.registrations) {
 		return
 	}
 	var m metadata
@@ -98,7 +97,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
-	now, hidden := time.Now(), ""
+	now, hidden := s.now(), ""
 	c.ID, c.CreatedAt = "client-"+strings.ToLower(secret("")[:26]), models.TimeOf(now)
 	if m.AuthMethod == "" {
 		m.AuthMethod = "client_secret_basic" // as RFC 7591 has it

@@ -34,7 +34,7 @@ const maxBody = 64 << 10
 // Options are what a Server needs.
 type Options struct {
 	ServerURL string // where the hub is reached; without it, or over plain HTTP beyond this machine, there is no OAuth
-	Grants    *grants.Store
+	Grants    *grants.Table
 	// Key returns whom the key with this SHA-256, in hexadecimal, belongs to, or unauthenticated if it is void.
 	Key func(ctx context.Context, hash string) (models.Principal, error)
 	Log *slog.Logger
@@ -49,6 +49,7 @@ type Server struct {
 	pages     *pages
 	origins   *http.CrossOriginProtection
 	handler   http.Handler
+	now       func() time.Time
 
 	consents, registrations, exchanges *meter
 }
@@ -63,7 +64,7 @@ func New(o Options) *Server {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{Options: o, base: issuer(o.ServerURL), documents: newDocuments(), pages: newPages(), origins: http.NewCrossOriginProtection()}
+	s := &Server{Options: o, base: issuer(o.ServerURL), documents: newDocuments(), pages: newPages(), origins: http.NewCrossOriginProtection(), now: time.Now}
 	s.consents = newMeter(time.Second/5, 100, 6*time.Second, 10)
 	s.registrations = newMeter(time.Second, 100, 6*time.Second, 20)
 	s.exchanges = newMeter(time.Second/200, 1000, time.Second/20, 200)
@@ -152,7 +153,7 @@ func (s *Server) Principal(ctx context.Context, token, path string) (models.Prin
 	if s.base == nil || !strings.HasPrefix(token, accessPrefix) {
 		return models.Principal{}, void
 	}
-	now := models.TimeOf(time.Now())
+	now := models.TimeOf(s.now())
 	_, g, err := s.Grants.Find(ctx, grants.Access, digest(token), now)
 	if models.CodeOf(err) == models.NotFound {
 		return models.Principal{}, void

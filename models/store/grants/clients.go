@@ -28,8 +28,8 @@ const (
 )
 
 // AddClient keeps a registration, and forgets old ones that were never used.
-func (s *Store) AddClient(ctx context.Context, c Client) error {
-	return s.db.Transact(ctx, func(tx *gorm.DB) error {
+func (t *Table) AddClient(ctx context.Context, c Client) error {
+	return t.store.Transact(ctx, func(tx *gorm.DB) error {
 		if err := tx.Table(tableClients).Create(&c).Error; err != nil {
 			return err
 		}
@@ -40,10 +40,15 @@ func (s *Store) AddClient(ctx context.Context, c Client) error {
 }
 
 // Client returns a registration.
-func (s *Store) Client(ctx context.Context, id string) (c Client, err error) {
-	err = s.db.Read(ctx).Table(tableClients).Where("id = ?", id).Limit(1).Find(&c).Error
-	if err == nil && c.ID == "" {
-		return c, errUnknown()
-	}
-	return c, s.db.Reading(err)
+func (t *Table) Client(ctx context.Context, id string) (c Client, err error) {
+	err = t.store.Read(ctx, func(tx *gorm.DB) error {
+		if err := tx.Table(tableClients).Where("id = ?", id).Limit(1).Find(&c).Error; err != nil {
+			return err
+		}
+		if c.ID == "" {
+			return errUnknown()
+		}
+		return nil
+	})
+	return c, err
 }

@@ -7,20 +7,14 @@ import (
 	"gorm.io/gorm"
 
 	"crosstalk/models"
+	"crosstalk/models/store"
 )
 
-// DB reads and writes the tables. The store is one.
-type DB struct {
-	Read     func(context.Context) *gorm.DB
-	Transact func(context.Context, func(*gorm.DB) error) error // its errors are fit for the caller
-	Reading  func(error) error                                 // makes an error of Read fit for the caller
-}
+// Table is the part of a store that says what was granted. Its methods may be called from any goroutine.
+type Table struct{ store *store.Store }
 
-// Store keeps grants. Its methods may be called from any goroutine.
-type Store struct{ db DB }
-
-// New makes a Store of the tables in db.
-func New(db DB) *Store { return &Store{db} }
+// New returns the table in a store.
+func New(s *store.Store) *Table { return &Table{store: s} }
 
 // Grant is what one person allowed one client.
 type Grant struct {
@@ -69,8 +63,8 @@ func errUnknown() error {
 }
 
 // Consent opens a grant with its code. If the grant comes from an invite, one use of that is taken.
-func (s *Store) Consent(ctx context.Context, g Grant, code Token) error {
-	return s.db.Transact(ctx, func(tx *gorm.DB) error {
+func (t *Table) Consent(ctx context.Context, g Grant, code Token) error {
+	return t.store.Transact(ctx, func(tx *gorm.DB) error {
 		if err := sweep(tx, g.CreatedAt); err != nil {
 			return err
 		}
@@ -96,35 +90,34 @@ func sweep(tx *gorm.DB, now models.Time) error {
 }
 
 // Find returns a token that has not expired, spent or not, and its grant.
-func (s *Store) Find(ctx context.Context, kind Kind, hash string, now models.Time) (t Token, g Grant, err error) {
-	tx := s.db.Read(ctx)
-	if err := tx.Table(tableTokens).Where("hash = ? AND kind = ? AND expires_at > ?", hash, kind, now).Limit(1).Find(&t).Error; err != nil {
-		return t, g, s.db.Reading(err)
-	}
-	if t.Hash == "" {
-		return t, g, errUnknown()
-	}
-	if err := tx.Table(tableGrants).Where("id = ?", t.GrantID).Limit(1).Find(&g).Error; err != nil {
-		return t, g, s.db.Reading(err)
-	}
-	if g.ID == "" {
-		return t, g, errUnknown()
-	}
-	return t, g, nil
+func (t *Table) Find(ctx context.Context, kind Kind, hash string, now models.Time) (token Token, g Grant, err error) {
+	err = t.store.Read(ctx, func(tx *gorm.DB) error {
+		if err := tx.Table(tableTokens).Where("hash = ? AND kind = ? AND expires_at > ?", hash, kind, now).Limit(1).Find(&token).Error; err != nil {
+			return err
+		}
+		if err := tx.Table(tableGrants).Where("id = ?", token.GrantID).Limit(1).Find(&g).Error; err != nil {
+			return err
+		}
+		if g.ID == "" {
+			return errUnknown()
+		}
+		return nil
+	})
+	return token, g, err
 }
 
 // Spend exchanges a code or refresh token for others of its grant. One that was spent ends the grant, with conflict, unless
 // it is a refresh token spent less than grace ago: then the answer was lost, or two processes of one client asked at once.
-func (s *Store) Spend(ctx context.Context, t Token, now models.Time, grace time.Duration, next ...Token) error {
+func (t *Table) Spend(ctx context.Context, spent Token, now models.Time, grace time.Duration, next ...Token) error {
 	reused := false
-	err := s.db.Transact(ctx, func(tx *gorm.DB) error {
-		done := tx.Exec("UPDATE oauth_tokens SET spent_at = ? WHERE hash = ? AND kind = ? AND spent_at = 0 AND expires_at > ?", now, t.Hash, t.Kind, now)
+	err := t.store.Transact(ctx, func(tx *gorm.DB) error {
+		done := tx.Exec("UPDATE oauth_tokens SET spent_at = ? WHERE hash = ? AND kind = ? AND spent_at = 0 AND expires_at > ?", now, spent.Hash, spent.Kind, now)
 		if done.Error != nil {
 			return done.Error
 		}
 		if done.RowsAffected == 0 {
 			var held Token
-			if err := tx.Table(tableTokens).Where("hash = ? AND kind = ? AND expires_at > ?", t.Hash, t.Kind, now).Limit(1).Find(&held).Error; err != nil {
+			if err := tx.Table(tableTokens).Where("hash = ? AND kind = ? AND expires_at > ?", spent.Hash, spent.Kind, now).Limit(1).Find(&held).Error; err != nil {
 				return err
 			}
 			if held.Hash == "" {
@@ -135,7 +128,7 @@ func (s *Store) Spend(ctx context.Context, t Token, now models.Time, grace time.
 				return end(tx, held.GrantID)
 			}
 		}
-		done = tx.Exec("UPDATE oauth_grants SET used_at = ? WHERE id = ?", now, t.GrantID)
+		done = tx.Exec("UPDATE oauth_grants SET used_at = ? WHERE id = ?", now, spent.GrantID)
 		switch {
 		case done.Error != nil:
 			return done.Error
@@ -151,15 +144,15 @@ func (s *Store) Spend(ctx context.Context, t Token, now models.Time, grace time.
 }
 
 // Used notes that a grant was used.
-func (s *Store) Used(ctx context.Context, id string, now models.Time) error {
-	return s.db.Transact(ctx, func(tx *gorm.DB) error {
+func (t *Table) Used(ctx context.Context, id string, now models.Time) error {
+	return t.store.Transact(ctx, func(tx *gorm.DB) error {
 		return tx.Table(tableGrants).Where("id = ?", id).Update("used_at", now).Error
 	})
 }
 
 // End ends a grant with all its tokens. One that is unknown has ended.
-func (s *Store) End(ctx context.Context, id string) error {
-	return s.db.Transact(ctx, func(tx *gorm.DB) error { return end(tx, id) })
+func (t *Table) End(ctx context.Context, id string) error {
+	return t.store.Transact(ctx, func(tx *gorm.DB) error { return end(tx, id) })
 }
 
 func end(tx *gorm.DB, id string) error {

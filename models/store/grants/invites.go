@@ -10,21 +10,21 @@ import (
 
 // Invite lets people without a key connect a client, a number of times.
 type Invite struct {
-	Name      string      `json:"name" gorm:"primaryKey"`
-	Hash      string      `json:"-"`
-	Scopes    string      `json:"scopes"`   // read, or read write
-	Channels  string      `json:"channels"` // patterns, with commas between; empty: all
-	Uses      int         `json:"uses"`     // that are left
-	CreatedAt models.Time `json:"created_at" gorm:"autoCreateTime:false"`
-	ExpiresAt models.Time `json:"expires_at"` // for consenting; 0: never
+	Name      string          `json:"name" gorm:"primaryKey"`
+	Hash      string          `json:"-"`
+	Scope     models.Scope    `json:"scope"`    // read or write
+	Channels  models.Patterns `json:"channels"` // empty: all
+	Uses      int             `json:"uses"`     // that are left
+	CreatedAt models.Time     `json:"created_at" gorm:"autoCreateTime:false"`
+	ExpiresAt models.Time     `json:"expires_at"` // for consenting; 0: never
 }
 
 // AddInvite keeps an invite under a name that must be free.
-func (s *Store) AddInvite(ctx context.Context, i Invite) error {
-	return s.db.Transact(ctx, func(tx *gorm.DB) error {
-		done := tx.Exec(`INSERT INTO oauth_invites (name, hash, scopes, channels, uses, created_at, expires_at)
+func (t *Table) AddInvite(ctx context.Context, i Invite) error {
+	return t.store.Transact(ctx, func(tx *gorm.DB) error {
+		done := tx.Exec(`INSERT INTO oauth_invites (name, hash, scope, channels, uses, created_at, expires_at)
 			VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING`,
-			i.Name, i.Hash, i.Scopes, i.Channels, i.Uses, i.CreatedAt, i.ExpiresAt)
+			i.Name, i.Hash, i.Scope, i.Channels, i.Uses, i.CreatedAt, i.ExpiresAt)
 		if done.Error == nil && done.RowsAffected == 0 {
 			return models.Errorf(models.Conflict, "there is an invite %q: choose another name, or revoke that one", i.Name)
 		}
@@ -33,23 +33,31 @@ func (s *Store) AddInvite(ctx context.Context, i Invite) error {
 }
 
 // Invites lists all invites, the newest first.
-func (s *Store) Invites(ctx context.Context) (list []Invite, err error) {
-	err = s.db.Read(ctx).Table(tableInvites).Order("created_at DESC, name").Find(&list).Error
-	return list, s.db.Reading(err)
+func (t *Table) Invites(ctx context.Context) ([]Invite, error) {
+	list := []Invite{}
+	err := t.store.Read(ctx, func(tx *gorm.DB) error {
+		return tx.Table(tableInvites).Order("created_at DESC, name").Find(&list).Error
+	})
+	return list, err
 }
 
 // Invite returns the invite whose code has this hash, used up or not: grants that came from it ask.
-func (s *Store) Invite(ctx context.Context, hash string) (i Invite, err error) {
-	err = s.db.Read(ctx).Table(tableInvites).Where("hash = ?", hash).Limit(1).Find(&i).Error
-	if err == nil && i.Name == "" {
-		return i, errUnknown()
-	}
-	return i, s.db.Reading(err)
+func (t *Table) Invite(ctx context.Context, hash string) (i Invite, err error) {
+	err = t.store.Read(ctx, func(tx *gorm.DB) error {
+		if err := tx.Table(tableInvites).Where("hash = ?", hash).Limit(1).Find(&i).Error; err != nil {
+			return err
+		}
+		if i.Name == "" {
+			return errUnknown()
+		}
+		return nil
+	})
+	return i, err
 }
 
 // RevokeInvite removes an invite; the grants that came from it are void from then on.
-func (s *Store) RevokeInvite(ctx context.Context, name string) error {
-	return s.db.Transact(ctx, func(tx *gorm.DB) error {
+func (t *Table) RevokeInvite(ctx context.Context, name string) error {
+	return t.store.Transact(ctx, func(tx *gorm.DB) error {
 		done := tx.Exec("DELETE FROM oauth_invites WHERE name = ?", name)
 		if done.Error == nil && done.RowsAffected == 0 {
 			return models.Errorf(models.NotFound, "there is no invite %q", name)

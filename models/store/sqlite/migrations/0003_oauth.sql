@@ -37,8 +37,8 @@ CREATE INDEX oauth_tokens_by_time ON oauth_tokens (expires_at);
 CREATE TABLE oauth_invites (
   name       TEXT    PRIMARY KEY,
   hash       TEXT    NOT NULL UNIQUE,
-  scopes     TEXT    NOT NULL,
-  channels   TEXT    NOT NULL,
+  scope      TEXT    NOT NULL, -- read or write
+  channels   TEXT    NOT NULL, -- names and patterns, separated by commas; empty: all
   uses       INTEGER NOT NULL, -- that are left
   created_at BIGINT  NOT NULL,
   expires_at BIGINT  NOT NULL  -- 0: never
