@@ -1,6 +1,6 @@
 // Prints what is said on some channels, answers requests that name it, and goes on where it stopped when started again.
 //   node listener.mjs demo other      CROSSTALK_URL, CROSSTALK_KEY and CROSSTALK_NAME say where and who
-import { readFile, writeFile } from "node:fs/promises"
+import { readFile, rename, writeFile } from "node:fs/promises"
 import { connect } from "./crosstalk.js"
 
 const { CROSSTALK_URL: url = "http://localhost:8787", CROSSTALK_KEY: key, CROSSTALK_NAME: name = "listener-js" } = process.env
@@ -23,5 +23,6 @@ for await (const m of bus) {
       idempotency_key: `answer-${m.id}`, // after a crash before the next line the answer is not given twice
     })
   }
-  await writeFile(file, JSON.stringify({ bus_id: bus.bus_id, after_id: m.id }))
+  await writeFile(`${file}.new`, JSON.stringify({ bus_id: bus.bus_id, after_id: m.id }))
+  await rename(`${file}.new`, file) // whole or not at all
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -62,6 +63,18 @@ func TestClientsSeeEachMessageOnce(t *testing.T) {
 // clientCommands are programs that use our clients: what runs them, the program, and its arguments after URL and name.
 func clientCommands(t *testing.T) map[string][]string {
 	t.Helper()
+	readsSources(t)
+	node, ws := nodes(t)
+	return map[string][]string{
+		"node":    {node, "testdata/client.mjs"},
+		"python":  {python(t), "testdata/client.py"},
+		"node-ws": {node, "testdata/client.mjs", ws},
+	}
+}
+
+// nodes returns Node 22 and the package ws, by which Node 20 has WebSockets.
+func nodes(t *testing.T) (node, ws string) {
+	t.Helper()
 	out, err := exec.Command("../../scripts/mcp-clients").Output()
 	if err != nil {
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
@@ -70,11 +83,19 @@ func clientCommands(t *testing.T) map[string][]string {
 		t.Fatal(err)
 	}
 	npm := strings.TrimSpace(string(out))
-	node := filepath.Join(npm, "node")
-	return map[string][]string{
-		"node":    {node, "testdata/client.mjs"},
-		"node-ws": {node, "testdata/client.mjs", filepath.Join(npm, "node_modules", "ws", "wrapper.mjs")},
+	return filepath.Join(npm, "node"), filepath.Join(npm, "node_modules", "ws", "wrapper.mjs")
+}
+
+// python returns one that has the package websockets: Debian's own, where another may come first in PATH.
+func python(t *testing.T) string {
+	t.Helper()
+	for _, path := range []string{"/usr/bin/python3", "python3"} {
+		if exec.Command(path, "-c", "import websockets").Run() == nil {
+			return path
+		}
 	}
+	t.Fatal("no python3 has the package websockets: scripts/tools installs it")
+	return ""
 }
 
 func freeAddress(t *testing.T) string {
@@ -113,6 +134,7 @@ func startClient(t *testing.T, name string, command []string) *client {
 	c := &client{name: name, gone: make(chan struct{}), states: map[string]int{}}
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.SysProcAttr = dieWithUs()
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
