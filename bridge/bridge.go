@@ -59,7 +59,7 @@ func New(o Options) *Bridge {
 	}
 	b := &Bridge{opt: o, hub: o.Hub, log: o.Log, names: memory.NewNames(), known: memory.NewKnown(), lost: memory.NewLost()}
 	if o.Push {
-		b.push = push.New(push.Options{Hub: o.Hub, Log: o.Log, VerifiedOnly: o.VerifiedOnly, Own: b.names.Own})
+		b.push = push.New(push.Options{Follow: push.Here(o.Hub), Log: o.Log, VerifiedOnly: o.VerifiedOnly, Own: b.names.Own})
 	}
 	b.server = b.newServer()
 	b.addTools()

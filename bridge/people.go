@@ -190,7 +190,7 @@ func (b *Bridge) subscribe(ctx context.Context, c *Call, in *catalog.Args) (*fen
 		return nil, err
 	}
 	if b.push != nil {
-		return b.listen(ctx, c, ch)
+		return b.push.On(ctx, c.Who, ch, b.names.Last(c.Conn))
 	}
 	a := fence.New(0)
 	a.Sayf("Not listening: this session cannot be woken. #%s is counted among the channels of %s, so that check_messages channel=\"*\"%s covers it.\n"+
@@ -205,7 +205,7 @@ func (b *Bridge) unsubscribe(ctx context.Context, c *Call, in *catalog.Args) (*f
 		return nil, err
 	}
 	if b.push != nil {
-		return b.stop(ch), nil
+		return b.push.Off(ch), nil
 	}
 	a := fence.New(0)
 	a.Sayf("Nothing of #%s was pushed to %s, and nothing will be. check_messages and wait_for_reply read it as before.\n", ch, fence.Quote(name))
@@ -218,26 +218,7 @@ func (b *Bridge) listenLive(ctx context.Context, c *Call, in *catalog.Args) (*fe
 	if err := in.Err(); err != nil {
 		return nil, err
 	}
-	return b.listen(ctx, c, ch)
-}
-
-func (b *Bridge) listen(ctx context.Context, c *Call, ch string) (*fence.Answer, error) {
-	from, already, err := b.push.Listen(ctx, c.Who, ch, b.names.Last(c.Conn))
-	if err != nil {
-		return nil, err
-	}
-	a := fence.New(0)
-	if already {
-		a.Sayf("Live push ON for #%s, as it was before.\n", ch)
-	} else {
-		a.Sayf("Live push ON for #%s, from message #%d on.\n", ch, from)
-	}
-	a.Sayf("New messages are pushed into this session as they come, if your client was started so that it shows them; no one can see that from here. " +
-		"Nothing depends on it: check_messages has every message, and delivery_status tells what was pushed.\n")
-	if b.opt.VerifiedOnly {
-		a.Sayf("Only messages of verified senders are pushed.\n")
-	}
-	return a, nil
+	return b.push.On(ctx, c.Who, ch, b.names.Last(c.Conn))
 }
 
 func (b *Bridge) stopListening(ctx context.Context, c *Call, in *catalog.Args) (*fence.Answer, error) {
@@ -246,23 +227,9 @@ func (b *Bridge) stopListening(ctx context.Context, c *Call, in *catalog.Args) (
 	if err := in.Err(); err != nil {
 		return nil, err
 	}
-	return b.stop(ch), nil
-}
-
-func (b *Bridge) stop(ch string) *fence.Answer {
-	a := fence.New(0)
-	if b.push.Stop(ch) {
-		a.Sayf("Live push OFF for #%s. Its messages reach you by check_messages and wait_for_reply only.\n", ch)
-	} else {
-		a.Sayf("Live push OFF for #%s, as it was before.\n", ch)
-	}
-	return a
+	return b.push.Off(ch), nil
 }
 
 func (b *Bridge) deliveryStatus(ctx context.Context, c *Call, in *catalog.Args) (*fence.Answer, error) {
-	a := fence.New(0)
-	b.push.Status(a)
-	a.Sayf("Every other channel is polled: you see its messages when you call check_messages, or while wait_for_reply runs.\n" +
-		"Pushed means handed to your client. Whether it shows you a push cannot be seen from here.\n")
-	return a, nil
+	return b.push.Report(), nil
 }

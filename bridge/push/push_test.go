@@ -47,7 +47,7 @@ func newScreen(t *testing.T, o Options) *screen {
 	if s.hub, err = hub.New(st, hub.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	o.Hub, o.Log = s.hub, slog.New(slog.DiscardHandler)
+	o.Follow, o.Log = Here(s.hub), slog.New(slog.DiscardHandler)
 	if o.Own == nil {
 		o.Own = func(string) bool { return false }
 	}
@@ -115,7 +115,7 @@ func (s *screen) post(ch, sender, content string) {
 func (s *screen) listen(names ...string) {
 	s.t.Helper()
 	for _, name := range names {
-		if _, already, err := s.Listen(s.t.Context(), anyone, name, ""); err != nil || already {
+		if _, already, err := s.Pusher.listen(s.t.Context(), anyone, name, ""); err != nil || already {
 			s.t.Fatal(already, err)
 		}
 	}
@@ -139,7 +139,7 @@ func TestMessagesArePushedInTheirOrder(t *testing.T) {
 		s.post("x", "me", "my own")
 		s.post("x", "bob", "3")
 		s.expect("pushed", "[#x] bob: 1", "[#y] bob: 2", "[#x] bob: 3")
-		if !s.Stop("x") || s.Stop("x") {
+		if !s.stop("x") || s.stop("x") {
 			t.Error("Stop does not know what is listened to")
 		}
 		s.post("x", "bob", "4")
@@ -210,7 +210,7 @@ func TestAPushThatFailsIsTriedAgain(t *testing.T) {
 		s.set(0, true)
 		s.post("x", "bob", "2")
 		synctest.Wait()
-		s.Stop("x")
+		s.stop("x")
 		time.Sleep(lastRetry)
 		s.set(0, false)
 		time.Sleep(lastRetry)
@@ -239,7 +239,7 @@ func TestOnlyTheVerifiedArePushed(t *testing.T) {
 
 func (s *screen) status() string {
 	a := fence.New(0)
-	s.Status(a)
+	s.Pusher.status(a)
 	return a.String()
 }
 
@@ -272,7 +272,7 @@ func TestNothingIsPushedBeforeTheClientIsReady(t *testing.T) {
 	p := New(Options{})
 	p.channels["x"] = &channel{name: "x"}
 	a := fence.New(0)
-	p.Status(a)
+	p.status(a)
 	if said := a.String(); !strings.Contains(said, "Nothing is pushed yet: your client has not said that it is ready") {
 		t.Error(said)
 	}
@@ -284,10 +284,10 @@ func TestListeningIsBounded(t *testing.T) {
 		for i := range maxChannels {
 			s.listen(fmt.Sprintf("c%d", i))
 		}
-		if _, already, err := s.Listen(t.Context(), anyone, "c0", ""); !already || err != nil {
+		if _, already, err := s.Pusher.listen(t.Context(), anyone, "c0", ""); !already || err != nil {
 			t.Error("a channel that is listened to is not known", err)
 		}
-		if _, _, err := s.Listen(t.Context(), anyone, "more", ""); models.CodeOf(err) != models.Invalid {
+		if _, _, err := s.Pusher.listen(t.Context(), anyone, "more", ""); models.CodeOf(err) != models.Invalid {
 			t.Errorf("one more: %v", err)
 		}
 	})

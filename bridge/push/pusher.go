@@ -8,14 +8,12 @@ import (
 	"sync"
 	"time"
 
-	"crosstalk/hub"
 	"crosstalk/models"
 )
 
 const (
-	maxDue      = 32      // messages pushed one by one; more that wait at once are counted instead
-	maxChannels = 50      // listened to at once
-	readBytes   = 1 << 18 // of the log at a time
+	maxDue      = 32 // messages pushed one by one; more that wait at once are counted instead
+	maxChannels = 50 // listened to at once
 	firstRetry  = 50 * time.Millisecond
 	lastRetry   = 2 * time.Second
 )
@@ -23,9 +21,20 @@ const (
 // Notify sends a notification to the client.
 type Notify func(ctx context.Context, method string, params map[string]any) error
 
+// Follow opens a stream of a channel's messages, from the next one on; those that own sent are left out. wake is called
+// when there may be more, and must not block.
+type Follow func(ctx context.Context, who models.Principal, channel, own string, wake func()) (Stream, error)
+
+// Stream is one channel's messages as they come, of the hub in this process or of one elsewhere.
+type Stream interface {
+	Head() int64                                        // the newest message when it began
+	Read(ctx context.Context) ([]models.Message, error) // what has come, a part at a time; none: nothing yet
+	Close()
+}
+
 // Options are the settings of a Pusher.
 type Options struct {
-	Hub          *hub.Hub
+	Follow       Follow
 	Log          *slog.Logger
 	VerifiedOnly bool                   // push nothing of senders that are not verified
 	Own          func(name string) bool // the client's own names: it knows what it said
@@ -49,12 +58,13 @@ type Pusher struct {
 type channel struct {
 	// Set by Listen, then constant.
 	name  string
-	sub   *hub.Subscriber
+	sub   Stream
 	since models.Time
 
 	// Guarded by Pusher.mu.
 	pushed, counted, withheld int
 	last                      int64
+	failed                    string // why it cannot be read now
 }
 
 // New makes a pusher that listens to nothing yet.
@@ -62,9 +72,9 @@ func New(o Options) *Pusher {
 	return &Pusher{opt: o, wake: make(chan struct{}, 1), channels: map[string]*channel{}}
 }
 
-// Listen begins to push a channel's messages, from the next one on. from is the newest one there is now;
+// listen begins to push a channel's messages, from the next one on. from is the newest one there is now;
 // own is a name of the client's, whose messages are not for it.
-func (p *Pusher) Listen(ctx context.Context, who models.Principal, name, own string) (from int64, already bool, err error) {
+func (p *Pusher) listen(ctx context.Context, who models.Principal, name, own string) (from int64, already bool, err error) {
 	p.mu.Lock()
 	known, full := p.channels[name] != nil, len(p.channels) >= maxChannels
 	p.mu.Unlock()
@@ -74,7 +84,7 @@ func (p *Pusher) Listen(ctx context.Context, who models.Principal, name, own str
 	if full {
 		return 0, false, models.Errorf(models.Invalid, "%d channels are pushed already: call stop_listening for one of them first", maxChannels)
 	}
-	sub, err := p.opt.Hub.Subscribe(ctx, who, hub.Subscription{Channels: []string{name}, Hide: own, Wake: p.poke})
+	sub, err := p.opt.Follow(ctx, who, name, own, p.poke)
 	if err != nil {
 		return 0, false, err
 	}
@@ -89,8 +99,8 @@ func (p *Pusher) Listen(ctx context.Context, who models.Principal, name, own str
 	return sub.Head(), false, nil
 }
 
-// Stop ends the push of a channel and says whether there was any.
-func (p *Pusher) Stop(name string) bool {
+// stop ends the push of a channel and says whether there was any.
+func (p *Pusher) stop(name string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	ch := p.channels[name]
@@ -147,7 +157,7 @@ func (p *Pusher) mark(change func()) {
 // due is what one round has to push: messages one by one, or of a channel with too many only their number.
 type due struct {
 	ch    *channel
-	msg   *hub.Entry // nil: count
+	msg   *models.Message // nil: count
 	count int
 	id    int64 // the last of them
 }
@@ -165,8 +175,10 @@ func (p *Pusher) round(ctx context.Context, notify Notify) (again time.Duration)
 	var all []due
 	for _, ch := range channels {
 		list, err := p.read(ctx, ch)
-		if err != nil && ctx.Err() == nil {
-			p.opt.Log.Warn("a channel cannot be read for pushing", "channel", ch.name, "error", err)
+		if ctx.Err() == nil {
+			p.note(ch, err)
+		}
+		if err != nil {
 			again = soon
 		}
 		all = append(all, list...)
@@ -180,15 +192,31 @@ func (p *Pusher) round(ctx context.Context, notify Notify) (again time.Duration)
 	return again
 }
 
+// note keeps whether a channel can be read, and logs it when it cannot any more.
+func (p *Pusher) note(ch *channel, err error) {
+	text := ""
+	if err != nil {
+		text = models.Text(err)
+	}
+	p.mu.Lock()
+	was := ch.failed
+	ch.failed = text
+	p.mu.Unlock()
+	if text != "" && was == "" {
+		p.opt.Log.Warn("a channel cannot be read for pushing", "channel", ch.name, "error", err)
+	}
+}
+
 // read takes what came in a channel: up to maxDue messages, or else their number.
 func (p *Pusher) read(ctx context.Context, ch *channel) (list []due, err error) {
 	withheld, count, last := 0, 0, int64(0)
 	for err == nil {
-		var got []*hub.Entry
-		if got, err = ch.sub.Read(ctx, nil, readBytes); len(got) == 0 {
+		var got []models.Message
+		if got, err = ch.sub.Read(ctx); len(got) == 0 {
 			break
 		}
-		for _, e := range got {
+		for i := range got {
+			e := &got[i]
 			switch {
 			case p.opt.Own(e.Sender):
 				continue
@@ -215,7 +243,7 @@ func (p *Pusher) read(ctx context.Context, ch *channel) (list []due, err error) 
 func (p *Pusher) push(ctx context.Context, notify Notify, d due) bool {
 	params := hint(d.ch.name, d.count, d.id)
 	if d.msg != nil {
-		params = whole(&d.msg.Message)
+		params = whole(d.msg)
 	}
 	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
 		listening := true

@@ -3,10 +3,8 @@ package push
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 
 	"crosstalk/bridge/fence"
@@ -57,41 +55,4 @@ func attribute(s string) string {
 		}
 		return r
 	}, s)
-}
-
-// Status says what is live and what is not, as far as can be known here.
-func (p *Pusher) Status(a *fence.Answer) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	names := make([]string, 0, len(p.channels))
-	for name := range p.channels {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	switch {
-	case len(names) == 0:
-		a.Sayf("Nothing is pushed to this session: listen_live begins it for a channel.\n")
-	case !p.running:
-		a.Sayf("Nothing is pushed yet: your client has not said that it is ready.\n")
-	}
-	for _, name := range names {
-		ch := p.channels[name]
-		a.Sayf("Live push ON for #%s since %s: %d pushed", fence.Channel(name), ch.since, ch.pushed)
-		if ch.counted > 0 {
-			a.Sayf(", %d only counted because they came faster than your client took them", ch.counted)
-		}
-		if ch.withheld > 0 {
-			a.Sayf(", %d held back because their senders are not verified", ch.withheld)
-		}
-		if ch.last > 0 {
-			a.Sayf(", last #%d", ch.last)
-		}
-		a.Sayf(".\n")
-	}
-	if late := time.Since(p.sending).Round(time.Second); !p.sending.IsZero() && late > time.Second {
-		a.Sayf("Your client has not taken the last push for %s: what comes meanwhile is counted.\n", late)
-	}
-	if p.trouble != "" {
-		a.Sayf("The last push failed and is tried again: %s\n", fence.Line(p.trouble, 200))
-	}
 }

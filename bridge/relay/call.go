@@ -14,6 +14,9 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"crosstalk/bridge/fence"
+	"crosstalk/models"
 )
 
 const (
@@ -40,9 +43,21 @@ func (e refusal) Error() string { return e.text }
 // call passes a request on until it is answered, and its answer back.
 func (r *relay) call(ctx context.Context, m *message, line []byte) {
 	c := newCall(m, line)
+	var tool called
+	if r.live != nil {
+		tool = r.live.note(m)
+		if a, ours, err := r.live.answer(ctx, tool); ours {
+			r.result(m.ID, a, err)
+			return
+		}
+	}
 	deliver := func(answer *message, raw []byte) bool {
-		r.write(raw)
-		return answer.Method == "" && string(answer.ID) == string(m.ID)
+		mine := answer.Method == "" && string(answer.ID) == string(m.ID)
+		if mine && r.live != nil {
+			raw = r.live.amend(ctx, m, tool, answer, raw)
+		}
+		_ = r.write(raw)
+		return mine
 	}
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
 		err := r.post(ctx, c.line(), deliver)
@@ -76,12 +91,25 @@ func (r *relay) unreachable(m *message, cause error) {
 		r.fail(m.ID, -32603, text)
 		return
 	}
-	b, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": m.ID, "result": map[string]any{
-		"isError": true, "content": []any{map[string]string{"type": "text", "text": text}},
-	}})
-	if err == nil {
-		r.write(b)
+	r.result(m.ID, nil, models.Errorf(models.Unavailable, "%s", text))
+}
+
+// result answers the call of a tool.
+func (r *relay) result(id json.RawMessage, a *fence.Answer, failed error) {
+	result := map[string]any{}
+	text := ""
+	if failed != nil {
+		result["isError"], text = true, models.Text(failed)
+	} else {
+		text = a.String()
 	}
+	result["content"] = []any{map[string]string{"type": "text", "text": text}}
+	b, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": id, "result": result})
+	if err != nil {
+		r.opt.Log.Error("answer cannot be written", "error", err)
+		return
+	}
+	_ = r.write(b)
 }
 
 // rest pauses before the next try. A client that waits hears of it.
@@ -93,7 +121,7 @@ func (r *relay) rest(ctx context.Context, c *call, pause time.Duration) bool {
 			"progressToken": c.token, "progress": c.progress, "message": "the hub cannot be reached, trying again",
 		}})
 		if err == nil {
-			r.write(b)
+			_ = r.write(b)
 		}
 	}
 	timer := time.NewTimer(pause)

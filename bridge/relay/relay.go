@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"crosstalk/bridge/push"
 )
 
 // Options are the settings of a relay.
@@ -22,6 +24,9 @@ type Options struct {
 	In  io.Reader
 	Out io.Writer
 	Log *slog.Logger
+
+	// Follow has messages pushed to the client, which then has the tools for it; nil: it cannot be woken.
+	Follow push.Follow
 }
 
 // maxLine bounds a message of the client: the hub's own bound on shared data, escaped, and its frame.
@@ -34,6 +39,9 @@ type relay struct {
 	to   string        // the hub's MCP door
 	try  time.Duration // how long, with a hub that cannot be reached, for a call that is no wait
 	http *http.Client
+	live *live // nil without push
+
+	ready sync.Once // the client takes notifications
 
 	out sync.Mutex // held while a message is written to the client
 
@@ -69,7 +77,7 @@ func run(ctx context.Context, o Options, try time.Duration) error {
 	transport.ResponseHeaderTimeout = 0 // a wait may be silent for a while
 	r := &relay{
 		opt: o, to: hub.JoinPath("mcp").String(), try: try, http: &http.Client{Transport: transport},
-		inFlight: map[string]context.CancelFunc{},
+		live: newLive(o), inFlight: map[string]context.CancelFunc{},
 	}
 	defer transport.CloseIdleConnections()
 	ctx, cancel := context.WithCancel(ctx)
@@ -130,6 +138,9 @@ func (r *relay) take(ctx context.Context, calls *sync.WaitGroup, line []byte) {
 	case !m.request():
 		// Order matters: what follows "initialized" must find it done.
 		r.tell(ctx, line)
+		if m.Method == "notifications/initialized" && r.live != nil {
+			r.ready.Do(func() { calls.Go(func() { _ = r.live.Run(ctx, r.notify) }) })
+		}
 	case m.Method == "initialize":
 		r.mu.Lock()
 		r.hello, r.session, r.version = line, "", ""
@@ -173,6 +184,15 @@ func (r *relay) cancelled(params json.RawMessage) {
 	}
 }
 
+// notify pushes to the client.
+func (r *relay) notify(_ context.Context, method string, params map[string]any) error {
+	b, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "method": method, "params": params})
+	if err != nil {
+		return err
+	}
+	return r.write(b)
+}
+
 // tell passes on what has no answer. The hub may miss it, as it may miss any notification.
 func (r *relay) tell(ctx context.Context, line []byte) {
 	ctx, cancel := context.WithTimeout(ctx, r.try)
@@ -203,12 +223,14 @@ func (r *relay) leave() {
 }
 
 // write sends one message to the client.
-func (r *relay) write(b []byte) {
+func (r *relay) write(b []byte) error {
 	r.out.Lock()
 	defer r.out.Unlock()
 	if _, err := r.opt.Out.Write(append(b, '\n')); err != nil {
 		r.opt.Log.Debug("client is gone", "error", err)
+		return err
 	}
+	return nil
 }
 
 func (r *relay) fail(id json.RawMessage, code int, text string) {
@@ -220,5 +242,5 @@ func (r *relay) fail(id json.RawMessage, code int, text string) {
 		r.opt.Log.Error("error cannot be told", "error", err)
 		return
 	}
-	r.write(b)
+	_ = r.write(b)
 }

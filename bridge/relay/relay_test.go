@@ -108,12 +108,18 @@ type client struct {
 
 func startClient(t *testing.T, r *remote, key string, try time.Duration) *client {
 	t.Helper()
+	return startClientWith(t, r, Options{Key: key}, try)
+}
+
+func startClientWith(t *testing.T, r *remote, o Options, try time.Duration) *client {
+	t.Helper()
 	in, inw := io.Pipe()
 	outr, out := io.Pipe()
 	c := &client{t: t, in: inw, out: make(chan map[string]any, 100)}
 	done := make(chan error, 1)
 	go func() {
-		done <- run(context.Background(), Options{URL: "http://" + r.addr, Key: key, In: in, Out: out, Log: slog.New(slog.DiscardHandler)}, try)
+		o.URL, o.In, o.Out, o.Log = "http://"+r.addr, in, out, slog.New(slog.DiscardHandler)
+		done <- run(context.Background(), o, try)
 		_ = out.Close()
 	}()
 	go func() {
