@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,7 @@ type Gate struct {
 	origins map[origin]bool
 	keys    *access.Table
 	leases  *leases
+	people  *Source       // of sessions; nil: nobody can sign in
 	kick    chan struct{} // size 1: something changed
 
 	keyed   atomic.Bool // callers need a credential; once so, it stays so
@@ -89,7 +91,7 @@ func New(c Config) (*Gate, error) {
 func (g *Gate) open(c Config) error {
 	sources := c.Sources
 	if g.keys != nil {
-		sources = append([]Source{namedKeys(g.keys)}, sources...)
+		sources = append([]Source{g.sessions(), namedKeys(g.keys)}, sources...)
 		any, err := g.keys.AnyKey(context.Background())
 		if err != nil {
 			return err
@@ -97,6 +99,9 @@ func (g *Gate) open(c Config) error {
 		g.keyed.Store(any || g.shared)
 	}
 	g.leases = newLeases(sources, c.Log)
+	if g.keys != nil {
+		g.people = &g.leases.sources[0]
+	}
 	if !g.keyed.Load() {
 		g.leases.keep("", &lease{}, 0) // of whoever is on this machine, until there is a key
 	}
@@ -109,15 +114,22 @@ func (g *Gate) Keyed() bool { return g.keyed.Load() }
 // openness is what a path does without.
 type openness struct{ host, key bool }
 
-// open is the one place that knows which paths are open: those that monitors and importers ask.
+// open is the one place that knows which paths are open: those that monitors and importers ask, and the files of the
+// dashboard, which hold no data.
 func open(path string) openness {
 	switch path {
 	case "/health", "/livez", "/readyz":
 		return openness{host: true, key: true}
-	case "/openapi.json":
+	case "/openapi.json", "/", "/favicon.ico", "/favicon.svg", SessionPath:
 		return openness{key: true}
 	}
-	return openness{}
+	file, ok := strings.CutPrefix(path, "/assets/")
+	return openness{key: ok && file != "" && !strings.Contains(file, "..") && !strings.ContainsFunc(file, notOfFiles)}
+}
+
+// notOfFiles tells whether r is in no name of ours, and could make another path of one.
+func notOfFiles(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '-' && r != '_'
 }
 
 // Check lets r in, as the Principal that comes back, or tells what its sender must do.
@@ -125,13 +137,27 @@ func (g *Gate) Check(r Request) (models.Principal, error) {
 	if err := g.Admit(r); err != nil {
 		return models.Principal{}, err
 	}
+	if open(r.Path).key {
+		return g.stranger(), nil
+	}
+	token, signed, err := g.session(r)
 	switch {
+	case err != nil:
+		return models.Principal{}, err
+	case signed:
+		return g.person(token)
 	case !g.keyed.Load():
-		return models.Principal{Name: models.SharedPrincipal}, nil
-	case open(r.Path).key:
-		return models.Principal{}, nil
+		return g.stranger(), nil
 	}
 	return g.identify(r)
+}
+
+// stranger is who shows nothing: without a key anybody on this machine, with one nobody.
+func (g *Gate) stranger() models.Principal {
+	if g.keyed.Load() {
+		return models.Principal{}
+	}
+	return models.Principal{Name: models.SharedPrincipal}
 }
 
 // needsKey is what those hear who show no key, or one that opens nothing.
@@ -144,6 +170,11 @@ func (g *Gate) identify(r Request) (models.Principal, error) {
 	if secret == "" && g.compat {
 		secret = r.urlKey()
 	}
+	return g.unlock(secret)
+}
+
+// unlock returns whose key a secret is.
+func (g *Gate) unlock(secret string) (models.Principal, error) {
 	shown := sha256.Sum256([]byte(secret))
 	switch {
 	case secret == "":
@@ -180,7 +211,7 @@ func (g *Gate) checkHost(s string) error {
 		return nil
 	}
 	return models.Errorf(models.Forbidden,
-		"this hub has no key and does not answer to the name %.100q: call it at localhost, or start it with a key or with --allowed-host", host)
+		"this hub does not answer to the name %.100q without a key, nor to a browser that is signed in: call it at localhost or SERVER_URL, or start it with --allowed-host", host)
 }
 
 func (g *Gate) checkOrigin(r Request) error {

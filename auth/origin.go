@@ -39,8 +39,8 @@ func parseServerURL(s string) (origin, bool) {
 // at tells whether the page of o was served by the authority that a Host field names.
 func (o origin) at(authority string) bool {
 	host, port, ok := splitHost(authority)
-	if !ok || o.port == "" {
-		return false
+	if !ok || defaultPort(o.scheme) == "" {
+		return false // no page of ours has another scheme
 	}
 	if port == "" {
 		port = defaultPort(o.scheme)

@@ -17,6 +17,8 @@ type Request struct {
 	Authorization Secret
 	Protocols     Secret // Sec-WebSocket-Protocol
 	Query         Secret // as it came
+	Cookie        Secret
+	FetchSite     string // Sec-Fetch-Site, by which a browser says whose page asks
 	Forwarded     bool   // there was a Forwarded or X-Forwarded-* field
 }
 
@@ -31,6 +33,8 @@ func FromHTTP(r *http.Request) Request {
 		Authorization: Secret(strings.Join(r.Header["Authorization"], ", ")),
 		Protocols:     Secret(strings.Join(r.Header["Sec-Websocket-Protocol"], ", ")),
 		Query:         Secret(r.URL.RawQuery),
+		Cookie:        Secret(strings.Join(r.Header["Cookie"], "; ")),
+		FetchSite:     strings.Join(r.Header["Sec-Fetch-Site"], ", "),
 	}
 	for name := range r.Header {
 		q.Forwarded = q.Forwarded || IsForwarded(name)
@@ -47,14 +51,18 @@ func IsForwarded(name string) bool {
 
 // urlKey returns the key that r shows in its URL, as clients of the predecessor do, on the paths of MCP.
 func (r Request) urlKey() string {
-	switch r.Path {
-	case "/mcp", "/sse", "/messages":
+	if mcpPath(r.Path) {
 		q, err := url.ParseQuery(string(r.Query))
 		if err == nil {
 			return q.Get("api_key")
 		}
 	}
 	return ""
+}
+
+// mcpPath tells whether a path is one of MCP.
+func mcpPath(path string) bool {
+	return path == "/mcp" || path == "/sse" || path == "/messages"
 }
 
 // key returns the key that r shows, empty for none.

@@ -93,9 +93,21 @@ func (h *Hub) Ready(ctx context.Context) error {
 	return nil
 }
 
+// oneself refuses a person who would speak under another name than the one that it signed in with.
+func oneself(who models.Principal, sender string) error {
+	if who.Person == "" || who.Person == sender {
+		return nil
+	}
+	return models.Errorf(models.Forbidden, "you are signed in as %q: speak under this name, or sign in under another", who.Person)
+}
+
 // Publish stores a checked draft and returns once it is on disk. Its delivery to those that
 // subscribe does not hold it up.
 func (h *Hub) Publish(ctx context.Context, who models.Principal, d models.Draft) (models.Receipt, error) {
+	if err := oneself(who, d.Sender); err != nil {
+		return models.Receipt{}, err
+	}
+	d.Kind = who.Kind()
 	verified := h.presence.speaks(who, d.Sender, d.Channel)
 	return h.store.Append(ctx, store.Append{Draft: d, Principal: who.Name, Verified: verified})
 }

@@ -57,12 +57,21 @@ func newPresence(st *store.Store, w *waits, log *slog.Logger) *presence {
 
 // Register notes an instance. What it leaves out stays as it was.
 func (h *Hub) Register(ctx context.Context, who models.Principal, r models.Registration) error {
+	r.Kind = kindOf(who, r.ID)
 	h.presence.seen(r.ID, "") // and not gone, whatever waits to be written
 	if err := h.store.Register(ctx, r); err != nil {
 		return err
 	}
 	h.presence.changed()
 	return nil
+}
+
+// kindOf is what an instance is that who registers: a person only under the name of who signed in.
+func kindOf(who models.Principal, instance string) models.Kind {
+	if who.Person == instance {
+		return who.Kind()
+	}
+	return models.KindAgent
 }
 
 // Instances lists instances, the last seen first. An empty status lists all.
@@ -82,7 +91,7 @@ func (h *Hub) Seen(who models.Principal, instance string) {
 // online while held, and what it says over that connection is verified. held is false when another
 // live connection holds the name; the caller may go on without.
 func (h *Hub) Hold(ctx context.Context, who models.Principal, instance string) (held bool, err error) {
-	if err := h.store.Register(ctx, models.Registration{ID: instance, Kind: models.KindAgent}); err != nil {
+	if err := h.store.Register(ctx, models.Registration{ID: instance, Kind: kindOf(who, instance)}); err != nil {
 		return false, err
 	}
 	h.presence.letGo(ctx, instance)

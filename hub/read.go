@@ -90,6 +90,9 @@ func (h *Hub) CreateChannel(ctx context.Context, who models.Principal, name, des
 
 // ShareData stores a text under its key; the answer is without content.
 func (h *Hub) ShareData(ctx context.Context, who models.Principal, d models.DataDraft) (models.SharedData, error) {
+	if err := oneself(who, d.Sender); err != nil {
+		return models.SharedData{}, err
+	}
 	h.Seen(who, d.Sender)
 	return h.store.ShareData(ctx, d)
 }

@@ -13,7 +13,7 @@ type Principal struct {
 	Session    string   // a WebSocket or stdio process; empty where a call stands alone
 	Scope      Scope    // of a credential of its own; the shared principal has all rights
 	Channels   Patterns // the channels it has to do with; empty: all
-	Human      bool     // a person signed in
+	Person     string   // the name of a person signed in, who speaks under no other; empty for agents
 	Credential string   // names the key or grant that was shown, never the secret; empty for the shared key
 }
 
@@ -47,7 +47,7 @@ func (who Principal) Writes(ch string) bool { return who.May(ScopeWrite) && who.
 
 // Kind is what its messages are of.
 func (who Principal) Kind() Kind {
-	if who.Human {
+	if who.Person != "" {
 		return KindHuman
 	}
 	return KindAgent

@@ -3,6 +3,7 @@ package rest
 import (
 	"bytes"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -110,6 +111,9 @@ func (d *door) routes() []route {
 		get("/livez", d.alive),
 		get("/readyz", d.ready),
 		{fiber.MethodGet, "/openapi.json", d.openAPI},
+		{fiber.MethodPost, auth.SessionPath, d.signIn},
+		{fiber.MethodGet, auth.SessionPath, d.session},
+		{fiber.MethodDelete, auth.SessionPath, d.signOut},
 	}
 }
 
@@ -144,6 +148,10 @@ func (d *door) head(h *fasthttp.RequestHeader) auth.Request {
 			r.Origin, r.HasOrigin = join(r.Origin, value, r.HasOrigin), true
 		case fiber.HeaderAuthorization:
 			r.Authorization = auth.Secret(join(string(r.Authorization), value, r.Authorization != ""))
+		case fiber.HeaderCookie:
+			r.Cookie = auth.Secret(strings.Clone(value)) // Fiber lends it for a moment only
+		case "Sec-Fetch-Site":
+			r.FetchSite = join(r.FetchSite, value, r.FetchSite != "")
 		default:
 			r.Forwarded = r.Forwarded || auth.IsForwarded(name)
 		}

@@ -26,6 +26,7 @@ import (
 	"crosstalk/internal/handoff"
 	"crosstalk/models"
 	"crosstalk/models/store"
+	"crosstalk/models/store/access"
 )
 
 func TestMain(m *testing.M) {
@@ -49,7 +50,8 @@ type bus struct {
 // that it is handed. With first, that comes before everything, and nothing is handed over.
 func serve(t testing.TB, gate auth.Config, first ...fiber.Handler) *bus {
 	t.Helper()
-	h, stop := start(t)
+	h, keys, stop := start(t)
+	gate.Keys = keys
 	g, err := auth.New(gate)
 	if err != nil {
 		t.Fatal(err)
@@ -119,8 +121,8 @@ func bothWays(t *testing.T, gate auth.Config, run func(t *testing.T, b *bus)) {
 	})
 }
 
-// start runs a hub on an empty database until it is stopped.
-func start(t testing.TB) (h *hub.Hub, stop func()) {
+// start runs a hub on an empty database until it is stopped. keys are those of the database.
+func start(t testing.TB) (h *hub.Hub, keys *access.Table, stop func()) {
 	t.Helper()
 	st, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "crosstalk.db")})
 	if err != nil {
@@ -132,7 +134,7 @@ func start(t testing.TB) (h *hub.Hub, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- h.Run(ctx) }()
-	return h, func() {
+	return h, access.New(st), func() {
 		h.Drain()
 		cancel()
 		if err := <-ended; err != nil {
@@ -267,7 +269,7 @@ func TestGateStandsBeforeEveryPath(t *testing.T) {
 	bothWays(t, auth.Config{Key: "sesame"}, func(t *testing.T, b *bus) {
 		for _, ask := range []string{
 			"GET /api/channels", "POST /api/messages", "GET /api/messages/general", "DELETE /api/data/x", "HEAD /api/channels",
-			"GET /", "GET /nothing", "GET /api", "PUT /api/channels", "OPTIONS /api/channels", "PROPFIND /api/channels",
+			"GET /index.html", "GET /nothing", "GET /api", "PUT /api/channels", "OPTIONS /api/channels", "PROPFIND /api/channels",
 			"GET /health/", "GET /Health", "GET /api/../health",
 		} {
 			method, path, _ := strings.Cut(ask, " ")

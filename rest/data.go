@@ -16,6 +16,9 @@ type dataBody struct {
 }
 
 func (d *door) shareData(who models.Principal, in *dataBody, _ *query) (any, error) {
+	if in.Sender == "" {
+		in.Sender = who.Person
+	}
 	draft, err := models.ParseData(models.DataDraft{
 		Key:         in.Key,
 		Content:     in.Content,

@@ -125,7 +125,7 @@ func request(method, path, body string) *fasthttp.RequestCtx {
 // local is the door without a network.
 func local(t testing.TB) fasthttp.RequestHandler {
 	t.Helper()
-	h, stop := start(t)
+	h, _, stop := start(t)
 	t.Cleanup(stop)
 	g, err := auth.New(auth.Config{Key: "sesame"})
 	if err != nil {

@@ -27,6 +27,9 @@ type messageBody struct {
 }
 
 func (d *door) sendMessage(who models.Principal, in *messageBody, q *query) (any, error) {
+	if in.Sender == "" {
+		in.Sender = who.Person
+	}
 	if in.IdempotencyKey == "" {
 		in.IdempotencyKey = q.from.field("Idempotency-Key")
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"crosstalk/auth"
 	"crosstalk/models"
 )
 
@@ -33,7 +34,7 @@ func (d *door) bounds(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 		return fasthttp.RequestConfig{MaxRequestBodySize: smallBody}
 	}
 	r := d.head(h)
-	if _, err := d.Gate.Check(r); err != nil {
+	if who, err := d.Gate.Check(r); err != nil || who.Name == "" || r.Path == auth.SessionPath {
 		return fasthttp.RequestConfig{MaxRequestBodySize: smallBody}
 	}
 	if h.IsPost() && (r.Path == "/api/data" || r.Path == "/mcp" || r.Path == "/messages") {

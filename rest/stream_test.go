@@ -252,7 +252,7 @@ func (p pipes) Addr() net.Addr { return &net.UnixAddr{} }
 // end of the connection has sent its request and read the welcome.
 func inBubble(t *testing.T, parameters string, run func(t *testing.T, b *bus, client net.Conn, ended chan struct{})) {
 	synctest.Test(t, func(t *testing.T) {
-		h, stop := start(t)
+		h, _, stop := start(t)
 		defer stop()
 		g, err := auth.New(auth.Config{})
 		if err != nil {

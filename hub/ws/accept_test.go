@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"crosstalk/auth"
+	"crosstalk/models"
 )
 
 const key = "s3cret"
@@ -224,4 +225,46 @@ func TestNameIsHeldByOneConnection(t *testing.T) {
 	if m := watcher.read("message").Message; !m.Verified {
 		t.Errorf("after the holder left: %+v is not verified", m)
 	}
+}
+
+func TestWhoIsSignedInSpeaksAsAPerson(t *testing.T) {
+	h := newHouse(t, auth.Config{Key: key})
+	head, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+h.addr+auth.SessionPath, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, set, err := h.gate.SignIn(t.Context(), auth.FromHTTP(head), key, "Ada", func(models.Principal) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	cookie, _, _ := strings.Cut(set, ";")
+	p := h.connect("/ws?channels=*", "Cookie: "+cookie, "Origin: http://"+h.addr)
+	p.read("welcome")
+	p.read("subscribed")
+	p.say(`{"type":"publish","id":1,"content":"hi"}`)
+	for range 2 { // the answer and the message come in no order
+		if m, err := p.next(); err != nil || m.Type == "message" && (m.Message.Sender != "Ada" || m.Message.Kind != string(models.KindHuman)) {
+			t.Errorf("%+v, %v", m, err)
+		}
+	}
+	p.say(`{"type":"publish","id":2,"sender":"bob","content":"hi"}`)
+	if m, err := p.next(); err != nil || m.Type != "error" || m.Code != string(models.Forbidden) {
+		t.Errorf("as another: %+v, %v", m, err)
+	}
+	// Another page that the browser shows does not get in, though the browser sends the cookie.
+	for _, origin := range []string{"Sec-Fetch-Site: same-site", "Origin: http://localhost:1"} {
+		if _, resp, err := h.shake("/ws", "Cookie: "+cookie, origin); err != nil || resp.StatusCode < 401 {
+			t.Errorf("%s: %v, %v", origin, resp, err)
+		}
+	}
+	head.Header.Set("Cookie", cookie)
+	head.Header.Set("Origin", "http://"+h.addr)
+	if _, err := h.gate.SignOut(t.Context(), auth.FromHTTP(head)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.next()
+	if c, _ := err.(closed); c.code() != closeUnauthenticated {
+		t.Errorf("signed out: %v", err)
+	}
+	p.leave(closeUnauthenticated)
 }

@@ -2,6 +2,7 @@ package ws
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -115,7 +116,7 @@ func (c *conn) do(cmd command) error {
 // publish answers once the message is stored. Commands wait meanwhile, which keeps the order in which they came.
 func (c *conn) publish(cmd command) error {
 	if cmd.Sender == "" {
-		cmd.Sender = c.instance
+		cmd.Sender = cmp.Or(c.instance, c.who.Person)
 	}
 	draft, err := models.ParseDraft(models.Draft{
 		Channel:        cmd.Channel,

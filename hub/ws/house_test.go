@@ -19,6 +19,7 @@ import (
 	"crosstalk/hub"
 	"crosstalk/models"
 	"crosstalk/models/store"
+	"crosstalk/models/store/access"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -28,6 +29,7 @@ type house struct {
 	t    testing.TB
 	hub  *hub.Hub
 	srv  *Server
+	gate *auth.Gate
 	addr string
 	dial func() (net.Conn, error)
 	stop func() // ends the door's Run
@@ -68,11 +70,11 @@ func (h *house) open(c auth.Config, ln net.Listener) {
 	if h.hub, err = hub.New(st, hub.Options{Log: log}); err != nil {
 		h.t.Fatal(err)
 	}
-	gate, err := auth.New(c)
-	if err != nil {
+	c.Keys = access.New(st)
+	if h.gate, err = auth.New(c); err != nil {
 		h.t.Fatal(err)
 	}
-	h.srv = New(Options{Hub: h.hub, Gate: gate, Version: "1.2.3", Log: log})
+	h.srv = New(Options{Hub: h.hub, Gate: h.gate, Version: "1.2.3", Log: log})
 	web := &http.Server{Handler: h.srv, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
 	var running sync.WaitGroup
 	ctx, stop := context.WithCancel(context.Background())

@@ -52,6 +52,7 @@ type message struct {
 		Seq      int64  `json:"seq"`
 		Channel  string `json:"channel"`
 		Sender   string `json:"sender"`
+		Kind     string `json:"kind"`
 		Content  string `json:"content"`
 		Verified bool   `json:"verified"`
 	} `json:"message"`
