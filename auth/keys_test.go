@@ -268,7 +268,7 @@ func TestAKeyInTheURLIsReadForCompatAlone(t *testing.T) {
 	}{
 		{false, "/mcp", false}, {false, "/sse", false},
 		{true, "/mcp", true}, {true, "/sse", true}, {true, "/messages", true},
-		{true, "/api/messages", false}, {true, "/ws", false}, {true, "/api/stream", false}, {true, "/", false},
+		{true, "/api/messages", false}, {true, "/ws", false}, {true, "/api/stream", false}, {true, "/index.html", false},
 	} {
 		g := gate(t, Config{Key: key, Compat: tc.compat})
 		_, err := g.Check(Request{Path: tc.path, Host: "localhost", Query: "x=1&api_key=s3cret-Key%2B/=~"})
@@ -284,7 +284,7 @@ func TestAKeyInTheURLIsReadForCompatAlone(t *testing.T) {
 }
 
 func TestSecretsAreNotPrinted(t *testing.T) {
-	r := Request{Path: "/mcp", Authorization: "Bearer hush", Protocols: "bearer.hush", Query: "api_key=hush"}
+	r := Request{Path: "/mcp", Authorization: "Bearer hush", Protocols: "bearer.hush", Query: "api_key=hush", Cookie: "crosstalk_session=hush"}
 	var out strings.Builder
 	log := slog.New(slog.NewJSONHandler(&out, nil))
 	log.Info("x", "request", r, "secret", r.Query, "any", []any{r.Authorization})

@@ -141,7 +141,9 @@ func TestBodiesAreBoundedByPathAndCredential(t *testing.T) {
 			{"/api/data", bad, largeBody, 413},
 			{"/api/nothing", good, otherBody, 404},
 			{"/api/nothing", good, otherBody + 1, 413},
-			{"/health", bad, otherBody, 405},
+			{"/health", bad, smallBody, 405},
+			{"/health", bad, otherBody, 413},
+			{auth.SessionPath, bad, smallBody + 1, 413},
 		} {
 			for name, how := range map[string]struct {
 				chunked bool
