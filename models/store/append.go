@@ -1,17 +1,14 @@
 package store
 
 import (
-	"context"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/base64"
-	"errors"
 	"fmt"
-	"strconv"
-	"strings"
+	"slices"
 	"time"
 
 	"crosstalk/models"
+	"crosstalk/models/store/ledger"
 )
 
 // Remembered is how long an idempotency key holds.
@@ -24,81 +21,115 @@ const (
 	activeSenders = 20
 )
 
-// appender writes one batch within one transaction.
+// appender makes of the appends that wait what is added to the log.
 type appender struct {
-	ctx  context.Context
-	tx   *sql.Tx
 	seen *participants
-	ends *ends
 	now  models.Time
+	head ledger.Head
 
-	head     int64 // id of the newest message before the batch
-	messages []models.Message
-	accepted []*pending // messages[i] is what accepted[i] asked for
+	ledger.Batch
+	accepted []*pending // Messages[i] is what accepted[i] asked for
 	twins    []*pending // repeat what an earlier one of this batch asks for
-	keys     map[idempotencyKey]*pending
-	paused   map[string]string // channels that take no messages, and why
+	tails    map[string]int
+	keys     map[ledger.Key]*pending
 }
 
-type idempotencyKey struct{ principal, sender, key string }
-
-func (b *appender) write(batch []*pending) error {
-	if err := b.begin(); err != nil {
-		return err
-	}
+// ask says what must be known before appends can be added.
+func ask(batch []*pending) (a ledger.Ask) {
+	asked := make(map[string]bool, 1)
 	for _, p := range batch {
-		p.err = nil
-		if err := b.accept(p); err != nil {
-			if models.CodeOf(err) == models.Internal {
-				return err
-			}
-			p.err = err
+		if !asked[p.Channel] {
+			asked[p.Channel] = true
+			a.Channels = append(a.Channels, p.Channel)
+		}
+		if p.IdempotencyKey != "" {
+			a.Keys = append(a.Keys, p.key())
 		}
 	}
-	if len(b.messages) == 0 {
+	return a
+}
+
+func (p *pending) key() ledger.Key {
+	return ledger.Key{Principal: p.Principal, Sender: p.Sender, Key: p.IdempotencyKey}
+}
+
+// plan gives each append its place in the log. What is wrong with one stands in it. Nil: there is nothing to add.
+func (b *appender) plan(batch []*pending) *ledger.Batch {
+	b.now = max(b.now, b.head.LastAt)
+	b.At = b.now
+	b.tails = make(map[string]int, 1)
+	for _, p := range batch {
+		p.receipt = models.Receipt{}
+		p.err = b.accept(p)
+	}
+	if len(b.Messages) == 0 {
 		return nil
 	}
-	for _, step := range []func() error{b.number, b.insert, b.countReplies, b.noteSenders, b.remember, b.advance} {
-		if err := step(); err != nil {
+	b.countReplies()
+	b.noteSenders()
+	return &b.Batch
+}
+
+// accept gives an append its place in the log, finds it there already, or refuses it.
+func (b *appender) accept(p *pending) error {
+	if p.InReplyTo > b.head.LastID {
+		return models.Errorf(models.Invalid, "in_reply_to %d is no message: the newest is %d", p.InReplyTo, b.head.LastID)
+	}
+	if p.IdempotencyKey != "" {
+		if found, err := b.find(p); found || err != nil {
 			return err
 		}
 	}
-	b.ends.head = b.messages[len(b.messages)-1].ID
-	b.answer()
+	if reason, paused := b.head.Paused[p.Channel]; paused {
+		return isPaused(p.Channel, reason)
+	}
+	if p.IdempotencyKey != "" {
+		if b.keys == nil {
+			b.keys = map[ledger.Key]*pending{}
+		}
+		b.keys[p.key()] = p
+		b.Keys = append(b.Keys, ledger.Keyed{Key: p.key(), Digest: digest(p), At: len(b.Messages)})
+	}
+	m := models.Message{
+		ID: b.head.LastID + int64(len(b.Messages)) + 1, Channel: p.Channel, Sender: p.Sender, Kind: p.Kind,
+		Verified: p.Verified, Content: p.Content, Type: p.Type, CreatedAt: b.now,
+	}
+	if p.InReplyTo > 0 {
+		m.InReplyTo = &p.InReplyTo
+	}
+	p.receipt = models.Receipt{ID: m.ID, Channel: m.Channel, Type: m.Type}
+	b.Messages = append(b.Messages, m)
+	b.accepted = append(b.accepted, p)
+	at, ok := b.tails[m.Channel]
+	if !ok {
+		at = len(b.Tails)
+		b.tails[m.Channel] = at
+		b.Tails = append(b.Tails, ledger.Tail{Channel: m.Channel})
+	}
+	b.Tails[at].Count++
+	b.Tails[at].LastID = m.ID
 	return nil
 }
 
-// begin reads where the log ends. The transaction holds the write lock, so there it stays.
-func (b *appender) begin() error {
-	var last models.Time
-	var paused bool
-	const query = "SELECT last_id, last_at, EXISTS (SELECT 1 FROM channels WHERE paused_at IS NOT NULL) FROM bus"
-	if err := b.tx.QueryRowContext(b.ctx, query).Scan(&b.head, &last, &paused); err != nil {
-		return fmt.Errorf("read the head: %w", err)
-	}
-	b.now = max(b.now, last)
-	if !paused {
-		return nil
-	}
-	return b.findPaused()
-}
-
-// findPaused reads which channels are paused. Whoever pauses one holds the lock, too: no message slips past a pause.
-func (b *appender) findPaused() error {
-	rows, err := b.tx.QueryContext(b.ctx, "SELECT name, pause_reason FROM channels WHERE paused_at IS NOT NULL")
-	if err != nil {
-		return fmt.Errorf("look for paused channels: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	b.paused = map[string]string{}
-	for rows.Next() {
-		var name, reason string
-		if err := rows.Scan(&name, &reason); err != nil {
-			return fmt.Errorf("look for paused channels: %w", err)
+// find looks for an earlier append with the same key, in this batch or before it.
+func (b *appender) find(p *pending) (bool, error) {
+	key := p.key()
+	if first := b.keys[key]; first != nil {
+		if digest(first) != digest(p) {
+			return false, reused(p)
 		}
-		b.paused[name] = reason
+		p.receipt.ID = first.receipt.ID
+		b.twins = append(b.twins, p)
+		return true, nil
 	}
-	return rows.Err()
+	if was, ok := b.head.Firsts[key]; ok && was.At > b.now-models.Time(Remembered.Milliseconds()) {
+		if was.Digest != digest(p) {
+			return false, reused(p)
+		}
+		p.receipt = models.Receipt{ID: was.ID, Seq: was.Seq, Channel: p.Channel, Type: p.Type, Duplicate: true}
+		return true, nil
+	}
+	return false, nil
 }
 
 func isPaused(ch, reason string) error {
@@ -106,68 +137,6 @@ func isPaused(ch, reason string) error {
 		return models.Errorf(models.Paused, "channel %q is paused by a person: nothing was stored. Do not send here again until it is resumed", ch)
 	}
 	return models.Errorf(models.Paused, "channel %q is paused by a person, who says %q: nothing was stored. Do not send here again until it is resumed", ch, reason)
-}
-
-// accept gives an append its place in the log, finds it there already, or refuses it.
-func (b *appender) accept(p *pending) error {
-	if p.InReplyTo > b.head {
-		return models.Errorf(models.Invalid, "in_reply_to %d is no message: the newest is %d", p.InReplyTo, b.head)
-	}
-	reason, paused := b.paused[p.Channel]
-	if p.IdempotencyKey != "" {
-		key := idempotencyKey{p.Principal, p.Sender, p.IdempotencyKey}
-		if first := b.keys[key]; first != nil {
-			if digest(first) != digest(p) {
-				return reused(p)
-			}
-			p.receipt.ID = first.receipt.ID
-			b.twins = append(b.twins, p)
-			return nil
-		}
-		if found, err := b.find(p); found || err != nil {
-			return err
-		}
-		if paused {
-			return isPaused(p.Channel, reason)
-		}
-		if b.keys == nil {
-			b.keys = map[idempotencyKey]*pending{}
-		}
-		b.keys[key] = p
-	}
-	if paused {
-		return isPaused(p.Channel, reason)
-	}
-	m := models.Message{
-		ID: b.head + int64(len(b.messages)) + 1, Channel: p.Channel, Sender: p.Sender, Kind: p.Kind,
-		Verified: p.Verified, Content: p.Content, Type: p.Type, CreatedAt: b.now,
-	}
-	if p.InReplyTo > 0 {
-		m.InReplyTo = &p.InReplyTo
-	}
-	p.receipt = models.Receipt{ID: m.ID, Channel: m.Channel, Type: m.Type}
-	b.messages = append(b.messages, m)
-	b.accepted = append(b.accepted, p)
-	return nil
-}
-
-// find looks for an earlier append with the same key.
-func (b *appender) find(p *pending) (bool, error) {
-	r := models.Receipt{Channel: p.Channel, Type: p.Type, Duplicate: true}
-	var was string
-	err := b.tx.QueryRowContext(b.ctx, `SELECT message_id, seq, digest FROM idempotency
-		WHERE principal = ? AND sender = ? AND key = ? AND created_at > ?`,
-		p.Principal, p.Sender, p.IdempotencyKey, b.now-models.Time(Remembered.Milliseconds())).Scan(&r.ID, &r.Seq, &was)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("look for the idempotency key: %w", err)
-	case was != digest(p):
-		return false, reused(p)
-	}
-	p.receipt = r
-	return true, nil
 }
 
 func reused(p *pending) error {
@@ -181,144 +150,30 @@ func digest(p *pending) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:18])
 }
 
-// number advances each channel's row by what the batch adds, creating channels on the way.
-func (b *appender) number() error {
-	type tail struct{ count, last, next int64 }
-	tails := map[string]*tail{}
-	var order []string
-	for i := range b.messages {
-		m := &b.messages[i]
-		t := tails[m.Channel]
-		if t == nil {
-			t = &tail{}
-			tails[m.Channel] = t
-			order = append(order, m.Channel)
+func (b *appender) countReplies() {
+	at := map[int64]int{}
+	for i := range b.Messages {
+		parent := b.Messages[i].InReplyTo
+		if parent == nil {
+			continue
 		}
-		t.count++
-		t.last = m.ID
-	}
-	b.ends.begin(b.head)
-	for _, ch := range order {
-		t := tails[ch]
-		seq, err := b.advanceChannel(ch, t.count, t.last)
-		if err != nil {
-			return fmt.Errorf("advance the channel: %w", err)
+		n, ok := at[*parent]
+		if !ok {
+			n = len(b.Replies)
+			at[*parent] = n
+			b.Replies = append(b.Replies, ledger.Reply{Parent: *parent})
 		}
-		b.ends.seq[ch] = seq
-		t.next = seq - t.count
-	}
-	for i := range b.messages {
-		t := tails[b.messages[i].Channel]
-		t.next++
-		b.messages[i].Seq = t.next
-		b.accepted[i].receipt.Seq = t.next
-	}
-	return nil
-}
-
-// advanceChannel returns the channel's last seq with count messages more, of which last is the newest.
-func (b *appender) advanceChannel(ch string, count, last int64) (seq int64, err error) {
-	if seq = b.ends.seq[ch]; seq > 0 {
-		seq += count
-		_, err = b.tx.ExecContext(b.ctx, `UPDATE channels SET last_seq = ?, message_count = message_count + ?, last_id = ?, last_message_at = ?
-			WHERE name = ?`, seq, count, last, b.now, ch)
-		return seq, err
-	}
-	err = b.tx.QueryRowContext(b.ctx, `INSERT INTO channels (name, created_at, last_seq, message_count, last_id, last_message_at)
-		VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT (name) DO UPDATE SET last_seq = channels.last_seq + excluded.last_seq,
-			message_count = channels.message_count + excluded.message_count,
-			last_id = excluded.last_id, last_message_at = excluded.last_message_at
-		RETURNING last_seq`, ch, b.now, count, count, last, b.now).Scan(&seq)
-	return seq, err
-}
-
-// ends remembers where channels end, for as long as nobody else writes: a batch that begins where the last one of this
-// process ended need not ask (30 us of 190 that a batch costs).
-type ends struct {
-	head int64 // after the last batch of this process
-	seq  map[string]int64
-}
-
-// maxEnds bounds it; beyond, all are asked for afresh.
-const maxEnds = 10_000
-
-func (e *ends) begin(head int64) {
-	if e.seq == nil || e.head != head || len(e.seq) > maxEnds {
-		e.seq = map[string]int64{}
+		b.Replies[n].Count++
 	}
 }
 
-// forget is for a transaction that failed.
-func (e *ends) forget() { e.seq = nil }
-
-// chunk bounds a statement. What a parameter costs grows with how many there are in a statement (the driver looks for
-// each among all), so that what is a number or one of few words is written into it.
-const chunk = 64
-
-func (b *appender) insert() error {
-	for rest := b.messages; len(rest) > 0; {
-		n := min(chunk, len(rest))
-		args := make([]any, 0, n*3)
-		var q strings.Builder
-		q.WriteString("INSERT INTO messages (id, seq, channel, sender, kind, verified, content, message_type, in_reply_to, created_at) VALUES ")
-		for i := range rest[:n] {
-			m := &rest[i]
-			if i > 0 {
-				q.WriteByte(',')
-			}
-			parent := "NULL"
-			if m.InReplyTo != nil {
-				parent = strconv.FormatInt(*m.InReplyTo, 10)
-			}
-			fmt.Fprintf(&q, "(%d,%d,?,?,'%s',%t,?,'%s',%s,%d)", m.ID, m.Seq, m.Kind, m.Verified, m.Type, parent, int64(m.CreatedAt))
-			args = append(args, m.Channel, m.Sender, m.Content)
-		}
-		if _, err := b.tx.ExecContext(b.ctx, q.String(), args...); err != nil {
-			return fmt.Errorf("insert messages: %w", err)
-		}
-		rest = rest[n:]
-	}
-	return nil
-}
-
-func (b *appender) countReplies() error {
-	for i := range b.messages {
-		if parent := b.messages[i].InReplyTo; parent != nil {
-			if _, err := b.tx.ExecContext(b.ctx, "UPDATE messages SET reply_count = reply_count + 1 WHERE id = ?", *parent); err != nil {
-				return fmt.Errorf("count the reply: %w", err)
-			}
-		}
-	}
-	return nil
-}
-
-func (b *appender) remember() error {
-	for _, p := range b.keys {
-		_, err := b.tx.ExecContext(b.ctx, `INSERT INTO idempotency (principal, sender, key, message_id, seq, digest, created_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (principal, sender, key) DO UPDATE SET message_id = excluded.message_id, seq = excluded.seq,
-				digest = excluded.digest, created_at = excluded.created_at`,
-			p.Principal, p.Sender, p.IdempotencyKey, p.receipt.ID, p.receipt.Seq, digest(p), b.now)
-		if err != nil {
-			return fmt.Errorf("remember the idempotency key: %w", err)
-		}
-	}
-	return nil
-}
-
-func (b *appender) advance() error {
-	last := b.messages[len(b.messages)-1].ID
-	if _, err := b.tx.ExecContext(b.ctx, "UPDATE bus SET last_id = ?, last_at = ?", last, b.now); err != nil {
-		return fmt.Errorf("advance the log: %w", err)
-	}
-	return nil
-}
-
-// answer completes the receipts of those who asked twice within the batch.
+// answer completes the receipts, also of those who asked twice within the batch.
 func (b *appender) answer() {
+	for i, p := range b.accepted {
+		p.receipt.Seq = b.Messages[i].Seq
+	}
 	for _, p := range b.twins {
-		first := b.accepted[p.receipt.ID-b.head-1]
+		first := b.accepted[p.receipt.ID-b.head.LastID-1]
 		p.receipt = first.receipt
 		p.receipt.Duplicate = true
 	}
@@ -354,29 +209,18 @@ func (p *participants) due(m *models.Message) bool {
 }
 
 // noteSenders keeps each channel's list of active senders.
-func (b *appender) noteSenders() error {
-	changed := map[string]bool{}
-	for i := range b.messages {
-		m := &b.messages[i]
-		if !b.seen.due(m) {
+func (b *appender) noteSenders() {
+	b.Active = ledger.Active{Since: b.now - models.Time(activeFor.Milliseconds()), Most: activeSenders}
+	noted := map[participant]bool{}
+	for i := range b.Messages {
+		m := &b.Messages[i]
+		if !b.seen.due(m) || noted[participant{m.Channel, m.Sender}] {
 			continue
 		}
-		changed[m.Channel] = true
-		_, err := b.tx.ExecContext(b.ctx, `INSERT INTO participants (channel, sender, last_at) VALUES (?, ?, ?)
-			ON CONFLICT (channel, sender) DO UPDATE SET last_at = excluded.last_at`, m.Channel, m.Sender, m.CreatedAt)
-		if err != nil {
-			return fmt.Errorf("note the sender: %w", err)
+		noted[participant{m.Channel, m.Sender}] = true
+		b.Senders = append(b.Senders, ledger.Sender{Channel: m.Channel, Sender: m.Sender, At: m.CreatedAt})
+		if !slices.Contains(b.Active.Channels, m.Channel) {
+			b.Active.Channels = append(b.Active.Channels, m.Channel)
 		}
 	}
-	since := b.now - models.Time(activeFor.Milliseconds())
-	for ch := range changed {
-		_, err := b.tx.ExecContext(b.ctx, `UPDATE channels SET active_senders = (
-			SELECT coalesce(group_concat(sender, ', '), '') FROM (
-				SELECT sender FROM participants WHERE channel = ? AND last_at >= ? ORDER BY last_at DESC LIMIT ?))
-			WHERE name = ?`, ch, since, activeSenders, ch)
-		if err != nil {
-			return fmt.Errorf("list the active senders: %w", err)
-		}
-	}
-	return nil
 }

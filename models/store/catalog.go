@@ -64,11 +64,11 @@ func (s *Store) Activity(ctx context.Context, ch string, hours int) (list []mode
 	err = s.Reader(ctx).Raw(`WITH counted AS (
 			SELECT sender, hour, messages FROM activity WHERE channel = @ch AND hour >= @first
 			UNION ALL SELECT sender, created_at / @hour, 1 FROM messages
-				WHERE channel = @ch AND id > (SELECT indexed_id FROM bus) AND created_at >= @first * @hour),
+				WHERE channel = @ch AND id > (SELECT indexed_id FROM bus) AND created_at >= @since),
 		most AS (SELECT sender, sum(messages) AS total FROM counted GROUP BY sender ORDER BY total DESC, sender LIMIT @most)
 		SELECT counted.sender, hour, CAST(sum(messages) AS BIGINT) AS messages FROM counted JOIN most ON most.sender = counted.sender
 		GROUP BY total, counted.sender, hour ORDER BY total DESC, counted.sender`,
-		map[string]any{"ch": ch, "first": first, "hour": hour, "most": mostActive}).Scan(&rows).Error
+		map[string]any{"ch": ch, "first": first, "hour": hour, "since": first * hour, "most": mostActive}).Scan(&rows).Error
 	list = []models.Activity{}
 	for _, row := range rows {
 		if n := len(list); n == 0 || list[n-1].Sender != row.Sender {

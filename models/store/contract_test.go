@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"gorm.io/gorm"
 
 	"crosstalk/models"
 )
@@ -124,14 +125,15 @@ func verifyChannels(t *testing.T, s *Store, all []models.Message) {
 // scan reads rows, exec changes some, both past the Store.
 func scan(t testing.TB, s *Store, into any, query string, args ...any) {
 	t.Helper()
-	if err := s.read.Raw(query, args...).Scan(into).Error; err != nil {
+	if err := s.Reader(t.Context()).Raw(query, args...).Scan(into).Error; err != nil {
 		t.Fatal(err)
 	}
 }
 
 func exec(t testing.TB, s *Store, query string, args ...any) {
 	t.Helper()
-	if err := s.write.Exec(query, args...).Error; err != nil {
+	err := s.Transact(t.Context(), func(tx *gorm.DB) error { return tx.Exec(query, args...).Error })
+	if err != nil {
 		t.Fatal(err)
 	}
 }

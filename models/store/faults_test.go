@@ -23,14 +23,14 @@ type trouble struct {
 func troubles() []trouble {
 	pragma := func(t *testing.T, s *Store, set string) {
 		t.Helper()
-		if _, err := s.db.Write.ExecContext(context.Background(), "PRAGMA "+set); err != nil {
+		if _, err := handle(s).Write.ExecContext(context.Background(), "PRAGMA "+set); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return []trouble{
 		{"the disk is full", func(t *testing.T, s *Store) func() {
 			var pages int
-			if err := s.db.Write.QueryRowContext(t.Context(), "PRAGMA page_count").Scan(&pages); err != nil {
+			if err := handle(s).Write.QueryRowContext(t.Context(), "PRAGMA page_count").Scan(&pages); err != nil {
 				t.Fatal(err)
 			}
 			pragma(t, s, fmt.Sprint("max_page_count = ", pages+5))
@@ -293,7 +293,7 @@ func TestWhatWasNotCommittedIsNotThere(t *testing.T) {
 	db := file(filepath.Join(t.TempDir(), "bus.db"))
 	s := db.open(t, Options{})
 	post(t, s, say("room", "alice", "before"))
-	tx, err := db.open(t, Options{}).db.Write.BeginTx(t.Context(), &sql.TxOptions{})
+	tx, err := handle(db.open(t, Options{})).Write.BeginTx(t.Context(), &sql.TxOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func (s *Store) Positions(ctx context.Context, instance, ch string) ([]Position,
 // registers now.
 func (s *Store) Registered(ctx context.Context, instance string) (int64, error) {
 	var at int64
-	err := s.db.Read.QueryRowContext(context.WithoutCancel(ctx), "SELECT registered_id FROM instances WHERE id = ?", instance).Scan(&at)
+	err := s.Reader(ctx).Raw("SELECT registered_id FROM instances WHERE id = ?", instance).Row().Scan(&at)
 	if !errors.Is(err, sql.ErrNoRows) {
 		return at, s.reading(err)
 	}
@@ -110,8 +110,8 @@ func (s *Store) Show(ctx context.Context, instance, conn string, marks []Mark) e
 // Unseen counts the messages of others in a channel after an id, up to most.
 func (s *Store) Unseen(ctx context.Context, ch, instance string, after int64, most int) (int, error) {
 	var n int
-	err := s.db.Read.QueryRowContext(context.WithoutCancel(ctx),
-		"SELECT count(*) FROM (SELECT 1 FROM messages WHERE channel = ? AND id > ? AND sender <> ? LIMIT ?) AS some", ch, after, instance, most).Scan(&n)
+	err := s.Reader(ctx).Raw("SELECT count(*) FROM (SELECT 1 FROM messages WHERE channel = ? AND id > ? AND sender <> ? LIMIT ?) AS few",
+		ch, after, instance, most).Row().Scan(&n)
 	return n, s.reading(err)
 }
 
@@ -141,6 +141,9 @@ type Wait struct {
 	Since     models.Time
 	Node      string
 }
+
+// chunk bounds how much a statement names.
+const chunk = 64
 
 // NoteWaits writes which waits of this process have begun, in their order, and which have ended. The
 // rows of those that have begun get their ids.

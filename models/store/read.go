@@ -16,12 +16,6 @@ const (
 	scanned        = 2000 // messages that one page looks at where it hides some of them
 )
 
-// Reader reads without interruption: an interrupted statement leaves this driver's connection in
-// doubt, and every statement here is bounded.
-func (s *Store) Reader(ctx context.Context) *gorm.DB {
-	return s.read.WithContext(context.WithoutCancel(ctx))
-}
-
 // Read has fn read, and turns what the database says into an Error for the caller.
 func (s *Store) Read(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	return s.reading(fn(s.Reader(ctx)))

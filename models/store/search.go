@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"gorm.io/gorm"
 
 	"crosstalk/models"
+	"crosstalk/models/store/ledger"
 )
 
 const (
@@ -36,11 +36,12 @@ func (s *Store) Search(ctx context.Context, q models.Search) ([]models.Message, 
 		q.Limit = mostFound
 	}
 	var head, indexed int64
-	row := s.db.Read.QueryRowContext(context.WithoutCancel(ctx), "SELECT last_id, indexed_id FROM bus")
+	row := s.Reader(ctx).ConnPool.QueryRowContext(context.WithoutCancel(ctx), "SELECT last_id, indexed_id FROM bus")
 	if err := row.Scan(&head, &indexed); err != nil {
 		return nil, s.reading(err)
 	}
-	found, err := list(s.narrow(ctx, q).Where(`id > ? AND content LIKE ? ESCAPE '\' AND content LIKE ? ESCAPE '\'`,
+	like := s.words.Like()
+	found, err := list(s.narrow(ctx, q).Where(`id > ? AND content `+like+` ? ESCAPE '\' AND content `+like+` ? ESCAPE '\'`,
 		head-s.young, rarestFirst(q.Text), pattern).Order("id DESC").Limit(q.Limit))
 	if words := models.Words(q.Text); err == nil && len(words) > 0 {
 		var more []models.Message
@@ -94,8 +95,7 @@ func (s *Store) byWords(ctx context.Context, q models.Search, words []string) ([
 	if q.Sender != "" {
 		words = append(words, senderWord(q.Sender))
 	}
-	return list(s.Reader(ctx).Where(`id IN (SELECT rowid FROM message_words WHERE message_words MATCH ? ORDER BY rowid DESC LIMIT ?)`,
-		`"`+strings.Join(words, `" "`)+`"`, q.Limit))
+	return list(s.words.WithWords(s.Reader(ctx), words, q.Limit))
 }
 
 // unindexed searches what the indexer has not reached yet, the newest first.
@@ -139,36 +139,30 @@ func (s *Store) index(ctx context.Context) (more bool, err error) {
 		return false, s.reading(err)
 	}
 	h, err := s.harvest(ctx, indexed)
-	if err != nil || len(h.ids) == 0 {
+	if err != nil || len(h.entries) == 0 {
 		return false, s.reading(err)
 	}
 	return h.more, s.Transact(ctx, func(tx *gorm.DB) error {
-		// Another process may have been here since.
-		moved := tx.Exec("UPDATE bus SET indexed_id = ? WHERE indexed_id = ?", h.ids[len(h.ids)-1], indexed)
-		if moved.Error != nil || moved.RowsAffected == 0 {
-			return moved.Error
+		var now int64
+		if err := tx.Table("bus").Select("indexed_id").Scan(&now).Error; err != nil || now != indexed {
+			return err // another process has been here since
 		}
-		if err := h.storeWords(ctx, tx.Statement.ConnPool); err != nil {
+		if err := s.words.AddWords(tx, h.entries); err != nil {
 			return err
 		}
-		for key, n := range h.spoken {
-			err := tx.Exec(`INSERT INTO activity (channel, hour, sender, messages) VALUES (?, ?, ?, ?)
-				ON CONFLICT (channel, hour, sender) DO UPDATE SET messages = activity.messages + excluded.messages`,
-				key.channel, key.hour, key.sender, n).Error
-			if err != nil {
-				return err
-			}
+		if err := h.count(tx); err != nil {
+			return err
 		}
-		return nil
+		// Last, because on PostgreSQL those who append wait from here to the commit.
+		return tx.Exec("UPDATE bus SET indexed_id = ?", h.entries[len(h.entries)-1].ID).Error
 	})
 }
 
 // harvest is what the indexer takes from one batch of messages.
 type harvest struct {
-	ids    []int64
-	words  []any // of each
-	spoken map[hourOf]int64
-	more   bool
+	entries []ledger.Entry
+	spoken  map[hourOf]int64
+	more    bool
 }
 
 // hourOf is an hour, since 1970, of one sender in a channel.
@@ -193,24 +187,33 @@ func (s *Store) harvest(ctx context.Context, indexed int64) (h *harvest, err err
 			return nil, err
 		}
 		size += len(content)
-		h.ids = append(h.ids, id)
-		h.more = size >= indexedBytes || len(h.ids) == indexBatch
-		h.words = append(h.words, strings.Join(append(models.Words(content), channelWord(ch), senderWord(sender)), " "))
+		h.entries = append(h.entries, ledger.Entry{ID: id, Words: append(models.Words(content), channelWord(ch), senderWord(sender))})
+		h.more = size >= indexedBytes || len(h.entries) == indexBatch
 		h.spoken[hourOf{ch, sender, at / time.Hour.Milliseconds()}]++
 	}
 	return h, rows.Err()
 }
 
-// storeWords writes the words in one statement: at the begin of each, FTS5 writes out what it has gathered.
-func (h *harvest) storeWords(ctx context.Context, tx gorm.ConnPool) error {
-	var q strings.Builder
-	q.WriteString("INSERT INTO message_words (rowid, words) VALUES ")
-	for i, id := range h.ids {
-		if i > 0 {
-			q.WriteByte(',')
-		}
-		fmt.Fprintf(&q, "(%d,?)", id)
+// count adds to what senders have stored in each hour, some in each statement.
+func (h *harvest) count(tx *gorm.DB) error {
+	const most = 16
+	var rows []any
+	write := func() error {
+		n := len(rows) / 4
+		err := tx.Exec("INSERT INTO activity (channel, hour, sender, messages) VALUES "+strings.TrimSuffix(strings.Repeat("(?,?,?,?),", n), ",")+
+			" ON CONFLICT (channel, hour, sender) DO UPDATE SET messages = activity.messages + excluded.messages", rows...).Error
+		rows = rows[:0]
+		return err
 	}
-	_, err := tx.ExecContext(ctx, q.String(), h.words...)
-	return err
+	for key, n := range h.spoken {
+		if rows = append(rows, key.channel, key.hour, key.sender, n); len(rows) == 4*most {
+			if err := write(); err != nil {
+				return err
+			}
+		}
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	return write()
 }

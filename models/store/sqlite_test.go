@@ -35,6 +35,12 @@ func open(t testing.TB, path string, opt Options) *Store {
 	return s
 }
 
+// handle is the SQLite database of a Store.
+func handle(s *Store) *sqlite.DB {
+	db, _ := s.db.(*sqlite.DB)
+	return db
+}
+
 // file is a database in one file.
 func file(path string) database {
 	return database{
@@ -48,7 +54,7 @@ func file(path string) database {
 		},
 		block: func(t testing.TB) func() {
 			s := open(t, path, Options{})
-			tx, err := s.db.Write.BeginTx(context.Background(), nil)
+			tx, err := handle(s).Write.BeginTx(context.Background(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -63,7 +69,7 @@ func file(path string) database {
 		indexed: func(t testing.TB, s *Store) (ids []int64) {
 			t.Helper()
 			scan(t, s, &ids, "SELECT rowid FROM message_words ORDER BY rowid")
-			if err := s.write.Exec("INSERT INTO message_words(message_words) VALUES ('integrity-check')").Error; err != nil {
+			if _, err := handle(s).Write.Exec("INSERT INTO message_words(message_words) VALUES ('integrity-check')"); err != nil {
 				t.Errorf("the index is broken: %v", err)
 			}
 			return ids
@@ -89,7 +95,7 @@ func TestEveryWriteTakesItsTurn(t *testing.T) {
 		"register": func() error { return s.Register(t.Context(), models.Registration{ID: "bob"}) },
 		"seen":     func() error { return s.Seen(t.Context(), nil, true) },
 	} {
-		release := other.db.Turn.Take()
+		release := handle(other).Turn.Take()
 		answered := make(chan error, 1)
 		go func() { answered <- write() }()
 		eventually(t, name+" stands in line", inLine)

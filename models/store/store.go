@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,9 +11,9 @@ import (
 	"time"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/logger"
 
 	"crosstalk/models"
+	"crosstalk/models/store/ledger"
 	"crosstalk/models/store/sqlite"
 )
 
@@ -32,17 +31,14 @@ type Store struct {
 	busID string
 	node  string // this process
 	young int64  // so many of the newest messages are searched for any piece of text
-	db    *sqlite.DB
-	read  *gorm.DB // sees what is committed
-	write *gorm.DB // one connection, shared with the writer
-	lock  tendLock
+	db    engine
+	words words
 
 	queue     chan *pending
 	committed func([]models.Message)
 	failing   atomic.Bool  // the last write failed
 	wrote     atomic.Bool  // something was appended that the tender has not seen
 	seen      participants // owned by the writer
-	ends      ends         // owned by the writer
 
 	// Guarded by mu.
 	mu     sync.Mutex
@@ -53,10 +49,26 @@ type Store struct {
 	running sync.WaitGroup // the writer and the tender
 }
 
-// tendLock elects, round by round, the process that tends a database shared by several.
-type tendLock interface {
-	TryLock() (bool, error)
-	Unlock() error
+// engine is what each database does in its own way.
+type engine interface {
+	// Append adds to the log what plan makes of where it ends. It returns when that is on disk. When a transaction
+	// comes to nothing it may begin anew, and ask plan again.
+	Append(ask ledger.Ask, plan func(ledger.Head) *ledger.Batch) error
+	// Transact runs fn in a transaction beside which no other one of Transact's runs.
+	Transact(ctx context.Context, fn func(tx *gorm.DB) error) error
+	// Reader sees what is committed. It does not heed ctx's end.
+	Reader(ctx context.Context) *gorm.DB
+	// Tend elects, round by round, the process that tends a database shared by several. done is nil for the others.
+	Tend(ctx context.Context) (done func() error, err error)
+	Close() error
+}
+
+// words is a database's way to search.
+type words interface {
+	Like() string
+	AddWords(tx *gorm.DB, entries []ledger.Entry) error
+	RemoveWords(tx *gorm.DB, ids []int64) error
+	WithWords(tx *gorm.DB, words []string, limit int) *gorm.DB
 }
 
 // openRetry is how long an opening process waits between looks at a lock that another one holds.
@@ -72,7 +84,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.read.Table("bus").Select("bus_id").Scan(&s.busID).Error; err != nil {
+	if err := s.Reader(ctx).Table("bus").Select("bus_id").Scan(&s.busID).Error; err != nil {
 		_ = s.db.Close()
 		return nil, fmt.Errorf("read the bus: %w", err)
 	}
@@ -92,18 +104,11 @@ func (s *Store) open(ctx context.Context) (err error) {
 		return fmt.Errorf("lock the database: %w", err)
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
-	if s.db, err = sqlite.Open(ctx, s.opt.Path); err != nil {
+	db, err := sqlite.Open(ctx, s.opt.Path)
+	if err != nil {
 		return err
 	}
-	s.lock = lock
-	config := &gorm.Config{Logger: logger.Discard, SkipDefaultTransaction: true, DisableAutomaticPing: true}
-	if s.write, err = gorm.Open(sqlite.Gorm(s.db.Write), config); err == nil {
-		s.read, err = gorm.Open(sqlite.Gorm(s.db.Read), config)
-	}
-	if err != nil {
-		_ = s.db.Close()
-		return fmt.Errorf("open the database: %w", err)
-	}
+	s.db, s.words = db, db
 	return nil
 }
 
@@ -158,7 +163,7 @@ func (s *Store) probe(ctx context.Context) error {
 // Head returns the id of the newest message.
 func (s *Store) Head(ctx context.Context) (int64, error) {
 	var head int64
-	err := s.db.Read.QueryRowContext(context.WithoutCancel(ctx), "SELECT last_id FROM bus").Scan(&head)
+	err := s.Reader(ctx).ConnPool.QueryRowContext(context.WithoutCancel(ctx), "SELECT last_id FROM bus").Scan(&head)
 	return head, s.reading(err)
 }
 
@@ -203,12 +208,14 @@ type unavailable struct {
 func (u *unavailable) Error() string { return u.cause.Error() }
 func (u *unavailable) Unwrap() error { return &models.Error{Code: models.Unavailable, Message: u.text} }
 
-// Transact runs fn in a transaction that holds the write lock. Its success does not show that the database can be
+// Reader reads what is committed. It does not heed ctx's end: every statement here is bounded.
+func (s *Store) Reader(ctx context.Context) *gorm.DB { return s.db.Reader(ctx) }
+
+// Transact runs fn in a transaction that holds the write lock: whatever else goes through here waits. fn may be run
+// again, so that it must set what it finds out and not add to it. Its success does not show that the database can be
 // written: fn may have found nothing to do.
 func (s *Store) Transact(ctx context.Context, fn func(tx *gorm.DB) error) error {
-	defer s.db.Turn.Take()()
-	// A statement interrupted half way leaves this driver's connection in doubt: let it end.
-	if err := s.write.WithContext(context.WithoutCancel(ctx)).Transaction(fn, &sql.TxOptions{}); err != nil {
+	if err := s.db.Transact(ctx, fn); err != nil {
 		return s.writing(err)
 	}
 	return nil

@@ -35,7 +35,8 @@ func (s *Store) tendLoop(ctx context.Context) {
 		if !s.wrote.Swap(false) && round%lookEvery != 0 {
 			continue
 		}
-		if mine, err := s.lock.TryLock(); err != nil || !mine {
+		done, err := s.db.Tend(ctx)
+		if err != nil || done == nil {
 			s.wrote.Store(true) // whoever has the lock may have looked already
 			continue
 		}
@@ -46,16 +47,16 @@ func (s *Store) tendLoop(ctx context.Context) {
 		}
 		behind = err != nil
 		if time.Since(pruned) > pruneEvery {
-			done, err := s.prune(ctx, time.Now(), end)
+			all, err := s.prune(ctx, time.Now(), end)
 			if err != nil {
 				s.opt.Log.Error("retention stopped", "error", err)
 			}
-			if done || err != nil {
+			if all || err != nil {
 				pruned = time.Now()
 			}
-			more = more || !done
+			more = more || !all
 		}
-		if err := s.lock.Unlock(); err != nil {
+		if err := done(); err != nil {
 			s.opt.Log.Error("lock cannot be let go", "error", err)
 		}
 		if more {
@@ -105,12 +106,12 @@ func (s *Store) pruneBatch(ctx context.Context, before models.Time) (n int, err 
 		if n = len(old); err != nil || n == 0 {
 			return err
 		}
-		return remove(tx, old)
+		return s.remove(tx, old)
 	})
 }
 
 // remove takes messages out of the log, the index and the counts.
-func remove(tx *gorm.DB, old []models.Message) error {
+func (s *Store) remove(tx *gorm.DB, old []models.Message) error {
 	type gone struct{ count, last int64 }
 	channels := map[string]gone{}
 	ids := make([]int64, len(old))
@@ -118,7 +119,7 @@ func remove(tx *gorm.DB, old []models.Message) error {
 		ids[i] = m.ID
 		channels[m.Channel] = gone{channels[m.Channel].count + 1, m.ID}
 	}
-	if err := tx.Exec("DELETE FROM message_words WHERE rowid IN ?", ids).Error; err != nil {
+	if err := s.words.RemoveWords(tx, ids); err != nil {
 		return err
 	}
 	if err := tx.Exec("DELETE FROM messages WHERE id IN ?", ids).Error; err != nil {
@@ -144,7 +145,7 @@ func (s *Store) forget(ctx context.Context, now models.Time) error {
 		{`DELETE FROM participants WHERE (channel, sender) IN
 			(SELECT channel, sender FROM participants WHERE last_at < ? LIMIT ?)`, now - models.Time(activeFor.Milliseconds())},
 		{`DELETE FROM activity WHERE (channel, hour, sender) IN
-			(SELECT channel, hour, sender FROM activity WHERE hour < ? / 3600000 LIMIT ?)`, now - models.Time(activityKept.Milliseconds())},
+			(SELECT channel, hour, sender FROM activity WHERE hour < ? LIMIT ?)`, (now - models.Time(activityKept.Milliseconds())) / 3600000},
 		{`DELETE FROM waits WHERE id IN (SELECT id FROM waits WHERE since < ? AND node NOT IN
 			(SELECT id FROM nodes WHERE seen_at >= waits.since) LIMIT ?)`, now - models.Time(Fresh.Milliseconds())},
 		{`DELETE FROM nodes WHERE id IN (SELECT id FROM nodes WHERE seen_at < ? LIMIT ?)`, now - models.Time(activeFor.Milliseconds())},

@@ -2,10 +2,10 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"crosstalk/models"
+	"crosstalk/models/store/ledger"
 )
 
 // The writer's bounds. A queue that is full makes senders wait; a batch that is full is committed.
@@ -99,28 +99,22 @@ func (s *Store) gather(batch []*pending) []*pending {
 // commit writes a batch in one transaction. An error is that of the whole batch; what is wrong with
 // one append stands in it.
 func (s *Store) commit(batch []*pending) ([]models.Message, error) {
-	defer s.db.Turn.Take()()
-	ctx := context.Background()
-	tx, err := s.db.Write.BeginTx(ctx, &sql.TxOptions{})
+	var b *appender
+	err := s.db.Append(ask(batch), func(head ledger.Head) *ledger.Batch {
+		if b != nil {
+			s.seen.forget() // the transaction before came to nothing
+		}
+		b = &appender{seen: &s.seen, now: models.TimeOf(time.Now()), head: head}
+		return b.plan(batch)
+	})
 	if err != nil {
-		return nil, s.writing(err)
-	}
-	b := &appender{ctx: ctx, tx: tx, seen: &s.seen, ends: &s.ends, now: models.TimeOf(time.Now())}
-	if err := b.write(batch); err != nil {
-		_ = tx.Rollback()
 		s.seen.forget()
-		s.ends.forget()
-		return nil, s.writing(err)
-	}
-	if err := tx.Commit(); err != nil {
-		_ = tx.Rollback()
-		s.seen.forget()
-		s.ends.forget()
 		return nil, s.writing(err)
 	}
 	s.wrote.Store(true)
-	if len(b.messages) > 0 {
+	b.answer()
+	if len(b.Messages) > 0 {
 		_ = s.writing(nil)
 	}
-	return b.messages, nil
+	return b.Messages, nil
 }

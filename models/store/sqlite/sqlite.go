@@ -13,6 +13,7 @@ import (
 	"github.com/gofrs/flock"
 	"golang.org/x/mod/semver"
 	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
 )
 
 const (
@@ -28,6 +29,10 @@ const (
 type DB struct {
 	Write, Read *sql.DB
 	Turn        *Turn // to be taken around each transaction of Write
+
+	write, read *gorm.DB // the same two
+	tend        *flock.Flock
+	ends        ends // owned by who has the turn
 }
 
 // Open opens or creates the database file and brings its tables up to date. Call it with the Lock held: switching to WAL does not
@@ -51,9 +56,12 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	}
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
-	db := &DB{Write: write, Read: read, Turn: NewTurn(path)}
+	db := &DB{Write: write, Read: read, Turn: NewTurn(path), tend: Lock(path)}
 	if err = db.check(ctx); err == nil {
 		err = migrate(ctx, write)
+	}
+	if err == nil {
+		err = db.wrap()
 	}
 	if err != nil {
 		_ = db.Close()
@@ -107,8 +115,35 @@ func sound(version string) error {
 	return nil
 }
 
-// Gorm wraps one of the two handles.
-func Gorm(db *sql.DB) gorm.Dialector { return &dialect.Dialector{Conn: db} }
+// wrap gives GORM the two handles.
+func (db *DB) wrap() (err error) {
+	config := &gorm.Config{Logger: logger.Discard, SkipDefaultTransaction: true, DisableAutomaticPing: true}
+	if db.write, err = gorm.Open(&dialect.Dialector{Conn: db.Write}, config); err == nil {
+		db.read, err = gorm.Open(&dialect.Dialector{Conn: db.Read}, config)
+	}
+	return err
+}
+
+// Reader reads what is committed, without interruption: an interrupted statement leaves this driver's connection in
+// doubt, and every statement is bounded.
+func (db *DB) Reader(ctx context.Context) *gorm.DB {
+	return db.read.WithContext(context.WithoutCancel(ctx))
+}
+
+// Transact runs fn in a transaction that holds the write lock.
+func (db *DB) Transact(ctx context.Context, fn func(tx *gorm.DB) error) error {
+	defer db.Turn.Take()()
+	// A statement interrupted half way leaves this driver's connection in doubt: let it end.
+	return db.write.WithContext(context.WithoutCancel(ctx)).Transaction(fn, &sql.TxOptions{})
+}
+
+// Tend makes this process the one that tends the database, until done is called; done is nil if another one is.
+func (db *DB) Tend(context.Context) (done func() error, err error) {
+	if mine, err := db.tend.TryLock(); err != nil || !mine {
+		return nil, err
+	}
+	return db.tend.Unlock, nil
+}
 
 // Close closes both handles; the last process to close writes the WAL back.
 func (db *DB) Close() error {

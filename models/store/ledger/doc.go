@@ -1,0 +1,3 @@
+// Package ledger is what one transaction adds to the log, in plain values: the store fills it in, and each database
+// writes it in its own way.
+package ledger
