@@ -24,7 +24,7 @@ func TestCompletesInBash(t *testing.T) {
 		line []string // the words as bash cuts them; the last one is being typed
 		want []string
 	}{
-		{[]string{""}, []string{"serve", "mcp", "mcp-config", "version", "completion", "--help"}},
+		{[]string{""}, []string{"serve", "mcp", "mcp-config", "import", "version", "completion", "--help"}},
 		{[]string{"s"}, []string{"serve"}},
 		{[]string{"--h"}, []string{"--help"}},
 		{[]string{"completion", ""}, []string{"bash", "zsh", "fish", "--help"}},

@@ -58,6 +58,7 @@ type commands struct {
 	Serve      serveCommand      `cmd:"" help:"Run the hub: REST, WebSocket, Server-Sent Events and MCP on one port."`
 	MCP        mcpCommand        `cmd:"" name:"mcp" help:"Serve one AI client over standard input and output."`
 	MCPConfig  mcpConfigCommand  `cmd:"" name:"mcp-config" help:"Print what an AI client's configuration must say."`
+	Import     importCommand     `cmd:"" help:"Take over the messages of another program."`
 	Version    versionCommand    `cmd:"" help:"Print the version of this build and of what it stands on."`
 	Completion completionCommand `cmd:"" help:"Print a script that completes this command in your shell."`
 }

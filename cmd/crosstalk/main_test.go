@@ -70,7 +70,7 @@ func TestHelpSaysWhatThereIs(t *testing.T) {
 	t.Setenv("COLUMNS", "") // the one variable that kong reads for itself
 	for name, args := range map[string][]string{
 		"help.txt": {"--help"}, "help-serve.txt": {"serve", "--help"}, "help-version.txt": {"version", "-h"},
-		"help-completion.txt": {"completion", "--help"}, "help-mcp.txt": {"mcp", "--help"}, "help-mcp-config.txt": {"mcp-config", "--help"},
+		"help-completion.txt": {"completion", "--help"}, "help-mcp.txt": {"mcp", "--help"}, "help-import-cross-claude.txt": {"import", "cross-claude", "--help"}, "help-mcp-config.txt": {"mcp-config", "--help"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := output(t, env(), args...)

@@ -79,6 +79,7 @@ func (m *mcpCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	hintImport(p.ctx, l.store, db, p)
 	b := bridge.New(bridge.Options{
 		Hub: l.hub, Version: versionText(), Log: log, Compat: m.Compat, Push: m.Push, WaitCeiling: m.Waits.ceiling(),
 	})

@@ -87,6 +87,7 @@ func (s *serveCommand) Run(p *process) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, srv.close()) }()
+	hintImport(p.ctx, srv.store, s.DB, p)
 	if why != "" {
 		log.Info(why)
 	}

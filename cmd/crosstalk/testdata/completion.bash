@@ -10,6 +10,7 @@ _crosstalk() {
 		' serve') at+=" $word" ;;
 		' mcp') at+=" $word" ;;
 		' mcp-config') at+=" $word" ;;
+		' import') at+=" $word" ;;
 		' version') at+=" $word" ;;
 		' completion') at+=" $word" ;;
 		' serve --addr') skip=1 ;;
@@ -34,6 +35,9 @@ _crosstalk() {
 		' mcp --wait-ceiling') skip=1 ;;
 		' mcp --mutual-grace') skip=1 ;;
 		' mcp-config --url') skip=1 ;;
+		' import cross-claude') at+=" $word" ;;
+		' import cross-claude --db') skip=1 ;;
+		' import cross-claude --log-level') skip=1 ;;
 		esac
 	done
 	if [[ $cur == '=' ]]; then
@@ -64,12 +68,16 @@ _crosstalk() {
 	' mcp --wait-ceiling') :; return ;;
 	' mcp --mutual-grace') :; return ;;
 	' mcp-config --url') :; return ;;
+	' import cross-claude --db') local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	' import cross-claude --log-level') COMPREPLY=($(compgen -W 'debug info warn error ' -- "$cur")); return ;;
 	esac
 	case "$at" in
-	'') COMPREPLY=($(compgen -W 'serve mcp mcp-config version completion --help ' -- "$cur")) ;;
+	'') COMPREPLY=($(compgen -W 'serve mcp mcp-config import version completion --help ' -- "$cur")) ;;
 	' serve') COMPREPLY=($(compgen -W '--help --addr --port --server-url --pprof --key --allowed-host --allowed-origin --db --database-url --cleanup-days --compat --log-level --log-format --wait-ceiling --mutual-grace ' -- "$cur")) ;;
 	' mcp') COMPREPLY=($(compgen -W '--help --db --url --key --push --compat --log-level --log-format --wait-ceiling --mutual-grace ' -- "$cur")) ;;
 	' mcp-config') COMPREPLY=($(compgen -W 'claude-code claude-desktop claude-ai codex gemini cursor vscode chatgpt --help --url --push ' -- "$cur")) ;;
+	' import') COMPREPLY=($(compgen -W 'cross-claude --help ' -- "$cur")) ;;
+	' import cross-claude') COMPREPLY=($(compgen -W '--help --db --log-level ' -- "$cur")) ;;
 	' version') COMPREPLY=($(compgen -W '--help ' -- "$cur")) ;;
 	' completion') COMPREPLY=($(compgen -W 'bash zsh fish --help ' -- "$cur")) ;;
 	esac

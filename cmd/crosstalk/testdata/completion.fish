@@ -2,7 +2,7 @@
 function __crosstalk_at
     set -l at ''
     for word in (commandline -opc)[2..]
-        contains -- "$at $word" ' serve' ' mcp' ' mcp-config' ' version' ' completion'; and set at "$at $word"
+        contains -- "$at $word" ' serve' ' mcp' ' mcp-config' ' import' ' import cross-claude' ' version' ' completion'; and set at "$at $word"
     end
     test "$at" = "$argv[1]"
 end
@@ -10,6 +10,7 @@ complete -c crosstalk -f
 complete -c crosstalk -n "__crosstalk_at ''" -a serve -d 'Run the hub: REST, WebSocket, Server-Sent Events and MCP on one port.'
 complete -c crosstalk -n "__crosstalk_at ''" -a mcp -d 'Serve one AI client over standard input and output.'
 complete -c crosstalk -n "__crosstalk_at ''" -a mcp-config -d 'Print what an AI client'"'"'s configuration must say.'
+complete -c crosstalk -n "__crosstalk_at ''" -a import -d 'Take over the messages of another program.'
 complete -c crosstalk -n "__crosstalk_at ''" -a version -d 'Print the version of this build and of what it stands on.'
 complete -c crosstalk -n "__crosstalk_at ''" -a completion -d 'Print a script that completes this command in your shell.'
 complete -c crosstalk -n "__crosstalk_at ''" -l help -d 'Show context-sensitive help.'
@@ -50,6 +51,11 @@ complete -c crosstalk -n "__crosstalk_at ' mcp-config'" -a chatgpt
 complete -c crosstalk -n "__crosstalk_at ' mcp-config'" -l help -d 'Show context-sensitive help.'
 complete -c crosstalk -n "__crosstalk_at ' mcp-config'" -l url -x -d 'For the hub there. Without it: for a database of this machine.'
 complete -c crosstalk -n "__crosstalk_at ' mcp-config'" -l push -d 'With live push; for claude-code on this machine only.'
+complete -c crosstalk -n "__crosstalk_at ' import'" -a cross-claude -d 'Take over what a cross-claude-mcp has kept.'
+complete -c crosstalk -n "__crosstalk_at ' import'" -l help -d 'Show context-sensitive help.'
+complete -c crosstalk -n "__crosstalk_at ' import cross-claude'" -l help -d 'Show context-sensitive help.'
+complete -c crosstalk -n "__crosstalk_at ' import cross-claude'" -l db -r -F -d 'The SQLite database to import into. Without it: ~/.crosstalk/crosstalk.db.'
+complete -c crosstalk -n "__crosstalk_at ' import cross-claude'" -l log-level -x -a 'debug info warn error ' -d 'debug, info, warn or error, on standard error.'
 complete -c crosstalk -n "__crosstalk_at ' version'" -l help -d 'Show context-sensitive help.'
 complete -c crosstalk -n "__crosstalk_at ' completion'" -a bash
 complete -c crosstalk -n "__crosstalk_at ' completion'" -a zsh

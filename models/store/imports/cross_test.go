@@ -2,8 +2,10 @@ package imports
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -308,5 +310,60 @@ func TestACancelledImportLeavesNothing(t *testing.T) {
 	}
 	if r := take(t, s, f); r.Messages.Added != 1000 {
 		t.Errorf("the report says\n%s", r.String())
+	}
+}
+
+// TestAFileInUseIsReadAsItIs has the old hub go on writing, with what it has written not yet in the file itself.
+func TestAFileInUseIsReadAsItIs(t *testing.T) {
+	f := onSQLite(t)
+	f.talk() // it stays open
+	s := bus(t)
+	from, err := Open(t.Context(), f.where)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = from.Close() }()
+	f.exec("INSERT INTO messages (id, channel, sender, content) VALUES (6, 'general', 'alice', 'meanwhile')")
+	if r, err := CrossClaude(t.Context(), s, from, Options{}); err != nil || r.Messages.Added != 5 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r := take(t, s, f); r.Messages.Added != 1 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestAFileThatNobodyUsesGetsNoCompany(t *testing.T) {
+	f := onSQLite(t)
+	f.talk()
+	if err := f.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := bus(t)
+	from, err := Open(t.Context(), f.where)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files, err := os.ReadDir(filepath.Dir(f.where)); err != nil || len(files) != 1 {
+		t.Errorf("beside it are %v, %v", files, err)
+	}
+	// Somebody begins to use it before it was read to its end.
+	if f.db, err = sql.Open("sqlite", f.where); err != nil {
+		t.Fatal(err)
+	}
+	f.exec("INSERT INTO messages (id, channel, sender, content) VALUES (6, 'general', 'alice', 'meanwhile')")
+	if _, err := CrossClaude(t.Context(), s, from, Options{}); err == nil || !strings.Contains(err.Error(), "try again") {
+		t.Errorf("%v", err)
+	}
+	if err := errors.Join(from.Close(), f.db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if got := log(t, s); got != "" {
+		t.Errorf("it has taken over\n%s", got)
+	}
+	if r := take(t, s, f); r.Messages.Added != 6 {
+		t.Errorf("%+v", r)
+	}
+	if files, err := os.ReadDir(filepath.Dir(f.where)); err != nil || len(files) != 1 {
+		t.Errorf("beside it are %v, %v", files, err)
 	}
 }

@@ -23,11 +23,12 @@ type Source struct {
 	tx     *sql.Tx
 	schema string              // with a dot behind it; empty on SQLite
 	tables map[string][]string // their columns
+	still  func() error        // an error if what was read may be of several moments
 }
 
 // Open opens it, by a file's path or a PostgreSQL URL.
 func Open(ctx context.Context, where string) (s *Source, err error) {
-	s = &Source{name: where}
+	s = &Source{name: where, still: func() error { return nil }}
 	defer func() {
 		if err != nil {
 			_ = s.Close()
@@ -58,7 +59,7 @@ func (s *Source) openFile(ctx context.Context, path string) error {
 		return err
 	}
 	var err error
-	if s.db, err = sqlite.ReadOnly(path); err != nil {
+	if s.db, s.still, err = sqlite.ReadOnly(path); err != nil {
 		return err
 	}
 	if s.tx, err = s.db.BeginTx(ctx, nil); err != nil {

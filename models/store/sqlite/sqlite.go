@@ -70,11 +70,6 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	return db, nil
 }
 
-// ReadOnly opens a database file of any program, and cannot change it.
-func ReadOnly(path string) (*sql.DB, error) {
-	return sql.Open(driver, dsn(path, "deferred", "query_only(1)")+"&mode=ro")
-}
-
 // MakeFolder makes the folder of the database, for its owner alone, if there is none.
 func MakeFolder(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
