@@ -23,7 +23,7 @@ func CrossClaude(ctx context.Context, into *store.Store, from *Source, o Options
 	var report Report
 	all, err := from.count(ctx, "messages")
 	if err != nil {
-		return report, from.unreadable("messages", err)
+		return report, from.unreadable(ctx, "messages", err)
 	}
 	if o.Tell == nil {
 		o.Tell = func(int64, int64) {}

@@ -175,7 +175,7 @@ func (s *Source) each(ctx context.Context, table string, columns []string, do fu
 	}
 	rows, err := s.tx.QueryContext(ctx, "SELECT "+strings.Join(list, ", ")+" FROM "+s.schema+table+" ORDER BY 1")
 	if err != nil {
-		return s.unreadable(table, err)
+		return s.unreadable(ctx, table, err)
 	}
 	defer func() { _ = rows.Close() }()
 	row, into := make([]any, len(columns)), make([]any, len(columns))
@@ -184,19 +184,22 @@ func (s *Source) each(ctx context.Context, table string, columns []string, do fu
 	}
 	for rows.Next() {
 		if err := rows.Scan(into...); err != nil {
-			return s.unreadable(table, err)
+			return s.unreadable(ctx, table, err)
 		}
 		if err := do(row); err != nil {
 			return err
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return s.unreadable(table, err)
+		return s.unreadable(ctx, table, err)
 	}
 	return nil
 }
 
-// unreadable tells that it is not our own database that fails.
-func (s *Source) unreadable(table string, err error) error {
+// unreadable tells that it is not our own database that fails, unless the caller has given up.
+func (s *Source) unreadable(ctx context.Context, table string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	return models.Errorf(models.Unavailable, "table %s of %s cannot be read: %v", table, s.name, err)
 }
