@@ -19,7 +19,7 @@ func greet(w io.Writer, url string, port int, keyed bool) {
 		"VERSION", versionText(), "PORT", strconv.Itoa(port), "HINT", hint)
 	_, _ = fill.WriteString(w, `crosstalk VERSION listening on port PORT
 
-The dashboard will be at URL/ (not in this build yet).
+The dashboard: URL/
 Three commands to try:
 
   curlKEYJSON URL/api/register -d '{"instance_id":"alice"}'

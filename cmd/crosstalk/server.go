@@ -19,6 +19,7 @@ import (
 	"crosstalk/internal/handoff"
 	"crosstalk/models/store/access"
 	"crosstalk/rest"
+	"crosstalk/web"
 )
 
 // drainTime is how long the end may take. Platforms kill what has not ended 5 s after their signal.
@@ -72,6 +73,7 @@ func openServer(ctx context.Context, log *slog.Logger, o serverOptions) (*server
 	sse := wire.SSE(mcp)
 	native.Handle("/sse", sse)
 	native.Handle("/messages", sse)
+	native.Handle("/", web.Handler(o.gate))
 	fiber, first := rest.New(ro)
 	s.handoff = handoff.New(fiber, native, isNative, log)
 	first(s.handoff.Take)
@@ -95,7 +97,7 @@ func isNative(path string) bool {
 	case "/ws", "/api/stream", "/mcp", "/sse", "/messages":
 		return true
 	}
-	return false
+	return web.Serves(path)
 }
 
 // run serves on all listeners until ctx ends or a part fails, and drains.

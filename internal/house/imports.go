@@ -18,7 +18,7 @@ type floor struct {
 // storey only itself and what stands in its own folder. What looks at the house from outside, to test it, stands on top.
 func floors() []floor {
 	return []floor{
-		{0, "models"}, {0, "internal/pgtest"},
+		{0, "models"}, {0, "internal/pgtest"}, {0, "internal/browser"},
 		{1, "models/store"},
 		{2, "hub"},
 		{3, "auth"},
@@ -81,6 +81,7 @@ func homes() map[string][]string {
 		"github.com/mark3labs/mcp-go":  {"bridge"},
 		"github.com/coder/websocket":   {"hub/ws"},
 		"github.com/fsnotify/fsnotify": {"hub/doorbell"},
+		"github.com/chromedp":          {"internal/browser"},
 		"github.com/alecthomas/kong":   {"cmd"},
 	}
 }
