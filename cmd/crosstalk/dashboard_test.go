@@ -27,7 +27,6 @@ func TestDashboardShowsWhatIsSaid(t *testing.T) {
 	c := client(t)
 	first := say(t, c, r.url, "auth", "alice", "Which **port**?", "message_type", "request")
 	p := browser.Start(t).Visit(t)
-	p.Expect("/api/session")
 	p.Open(r.url + "/#/c/auth")
 	p.Shows(".message", "Which port?")
 	p.Shows(".message .badge", "request")

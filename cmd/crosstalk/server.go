@@ -73,7 +73,7 @@ func openServer(ctx context.Context, log *slog.Logger, o serverOptions) (*server
 	sse := wire.SSE(mcp)
 	native.Handle("/sse", sse)
 	native.Handle("/messages", sse)
-	native.Handle("/", web.Handler(o.gate))
+	native.Handle("/", web.Handler(s.gate))
 	fiber, first := rest.New(ro)
 	s.handoff = handoff.New(fiber, native, isNative, log)
 	first(s.handoff.Take)

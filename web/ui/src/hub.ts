@@ -14,12 +14,9 @@ const waiting: Message[] = []
 let due = false
 
 // open looks at the hub, and then listens. It is called again after signing in.
-export async function open(): Promise<void> {
+export async function open(again = false): Promise<void> {
   try {
-    session.value = await api.session().catch((e) => {
-      if (e instanceof Failure && e.code === 'not_found') return { name: '', admin: true, key_needed: false }
-      throw e
-    })
+    session.value = await api.session()
     if (session.value.key_needed && !session.value.name) {
       stage.value = 'sign-in'
       return
@@ -27,7 +24,9 @@ export async function open(): Promise<void> {
     await Promise.all([loadChannels(), loadInstances()])
   } catch (e) {
     if (e instanceof Failure && e.code === 'unauthenticated') {
-      stage.value = 'sign-in'
+      // Without a key only a session that has ended can be refused: without it the hub is open.
+      if (session.value.key_needed || again) stage.value = 'sign-in'
+      else await api.signOut().then(() => open(true), () => { stage.value = 'sign-in' })
       return
     }
     trouble.value = e instanceof Error ? e.message : String(e)
@@ -54,7 +53,7 @@ export function listen() {
     } else if (s.state === 'waiting') {
       line.value = { state: 'lost', until: Date.now() + (s.seconds ?? 1) * 1000, why: s.code === 1012 ? 'The hub restarts.' : 'The line to the hub is cut.' }
     } else if (s.state === 'closed') {
-      if (s.code === 4401) stage.value = 'sign-in'
+      if (s.code === 4401) void open()
       else line.value = { state: 'lost', until: 0, why: s.reason ?? 'The hub closed the line.' }
     }
   })
@@ -95,7 +94,7 @@ export async function refresh() {
   } catch (e) {
     if (e instanceof Failure && e.code === 'unauthenticated') {
       hangUp()
-      stage.value = 'sign-in'
+      void open()
     }
     // Else the line's banner says what is wrong.
   }
