@@ -172,9 +172,9 @@ func (s *script) happen(line string) {
 		<-time.After(d)
 	case "pause", "resume":
 		words := append(strings.SplitN(rest, " ", 2), "")
-		err := h.hub.Pause(h.t.Context(), models.Principal{}, words[0], words[1])
+		err := h.hub.Pause(h.t.Context(), anyone(), words[0], words[1])
 		if verb == "resume" {
-			err = h.hub.Resume(h.t.Context(), models.Principal{}, words[0])
+			err = h.hub.Resume(h.t.Context(), anyone(), words[0])
 		}
 		if err != nil {
 			h.t.Fatal(err)

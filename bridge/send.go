@@ -30,7 +30,7 @@ func (b *Bridge) sendMessage(ctx context.Context, c *Call, in *catalog.Args) (*f
 	}
 	used := ""
 	if given == "" {
-		used = b.hub.LastUsed(ctx, d.Sender)
+		used = b.hub.LastUsed(ctx, c.Who, d.Sender)
 	}
 	// Before it is sent, because a wait that it ends is one no more.
 	there, unknown := b.hub.Audience(ctx, c.Who, d.Channel, d.Sender)

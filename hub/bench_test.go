@@ -155,7 +155,7 @@ func (f *feed) open() int {
 	defer f.mu.Unlock()
 	n := 0
 	for _, r := range f.rooms {
-		n += r.others("")
+		n += r.others(r.channel, "")
 	}
 	return n
 }

@@ -179,7 +179,7 @@ func (f *feed) seats(ch, instance string) int {
 	n := 0
 	for _, r := range []*room{f.rooms[ch], f.rooms[models.Every]} {
 		if r != nil {
-			n += r.others(instance)
+			n += r.others(ch, instance)
 		}
 	}
 	return n

@@ -8,8 +8,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"crosstalk/hub/names"
 	"crosstalk/models"
 	"crosstalk/models/store"
+	"crosstalk/models/store/access"
 )
 
 // Bell tells other processes on the same store that the log moved, and hears them. It may ring too
@@ -35,6 +37,7 @@ type Hub struct {
 	presence *presence
 	waits    *waits
 	inbox    *inbox
+	names    *names.Book
 	draining chan struct{}
 
 	drain sync.Once
@@ -49,12 +52,23 @@ func New(st *store.Store, o Options) (*Hub, error) {
 	if err != nil {
 		return nil, err
 	}
+	var ring func()
+	if o.Bell != nil {
+		ring = o.Bell.Ring
+	}
+	owned, err := names.New(context.Background(), access.New(st), ring, o.Log)
+	if err != nil {
+		return nil, err
+	}
 	w := newWaits(st, o)
 	h := &Hub{
-		store: st, log: o.Log, feed: newFeed(st, o, head), presence: newPresence(st, w, o.Log),
+		store: st, log: o.Log, names: owned, feed: newFeed(st, o, head), presence: newPresence(st, w, o.Log),
 		waits: w, inbox: newInbox(), draining: make(chan struct{}),
 	}
-	h.feed.onRing = w.look
+	h.feed.onRing = func() {
+		w.look()
+		owned.Look()
+	}
 	st.OnCommit(h.feed.committed)
 	return h, nil
 }
@@ -64,6 +78,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return h.feed.run(ctx) })
 	g.Go(func() error { return h.presence.run(ctx) })
+	g.Go(func() error { return h.names.Run(ctx) })
 	g.Go(func() error { return h.waits.run(ctx) })
 	return g.Wait()
 }
@@ -107,7 +122,28 @@ func (h *Hub) Publish(ctx context.Context, who models.Principal, d models.Draft)
 	if err := oneself(who, d.Sender); err != nil {
 		return models.Receipt{}, err
 	}
+	if err := who.NeedWrites(d.Channel); err != nil {
+		return models.Receipt{}, err
+	}
+	if err := h.names.Claim(ctx, who, d.Sender); err != nil {
+		return models.Receipt{}, err
+	}
+	if err := h.mayReply(ctx, who, d.InReplyTo); err != nil {
+		return models.Receipt{}, err
+	}
 	d.Kind = who.Kind()
-	verified := h.presence.speaks(who, d.Sender, d.Channel)
+	verified := h.presence.speaks(who, d.Sender, d.Channel) || h.names.Owns(who, d.Sender)
 	return h.store.Append(ctx, store.Append{Draft: d, Principal: who.Name, Verified: verified})
+}
+
+// mayReply refuses to reply to what who cannot read, in the same words whether it is there or not.
+func (h *Hub) mayReply(ctx context.Context, who models.Principal, id int64) error {
+	if id <= 0 || !who.Restricted() {
+		return nil
+	}
+	m, err := h.store.Message(ctx, models.Every, id)
+	if models.CodeOf(err) == models.NotFound || err == nil && !who.Reads(m.Channel) {
+		return models.Errorf(models.Invalid, "in_reply_to %d is no message that your key may read", id)
+	}
+	return err
 }

@@ -64,20 +64,20 @@ func newInbox() *inbox {
 // the newest messages.
 func (h *Hub) Check(ctx context.Context, who models.Principal, ask Ask) (*Reading, error) {
 	if ask.Instance == "" {
-		return h.look(ctx, ask)
+		return h.look(ctx, who, ask)
 	}
-	spans, err := h.stand(ctx, ask)
+	spans, err := h.stand(ctx, who, ask)
 	if err != nil {
 		return nil, err
 	}
 	if ask.After == nil && slices.ContainsFunc(spans, func(s span) bool { return s.first }) && ask.Channel != models.Every {
-		return h.newest(ctx, ask, spans)
+		return h.newest(ctx, who, ask, spans)
 	}
 	r, err := h.unread(ctx, ask, spans)
 	if err != nil || len(r.Messages) > 0 || ask.After != nil {
 		return r, err
 	}
-	old, err := h.newest(ctx, ask, nil)
+	old, err := h.newest(ctx, who, ask, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -86,16 +86,25 @@ func (h *Hub) Check(ctx context.Context, who models.Principal, ask Ask) (*Readin
 }
 
 // look reads for nobody in particular.
-func (h *Hub) look(ctx context.Context, ask Ask) (*Reading, error) {
+func (h *Hub) look(ctx context.Context, who models.Principal, ask Ask) (*Reading, error) {
+	if err := who.NeedReads(ask.Channel); err != nil {
+		return nil, err
+	}
 	if ask.After == nil {
-		return h.newest(ctx, ask, nil)
+		return h.newest(ctx, who, ask, nil)
 	}
 	return h.unread(ctx, ask, []span{{channel: ask.Channel, from: *ask.After}})
 }
 
 // stand finds out from where an instance reads each channel it asks for. What it was shown before is
 // read now, if this call proves that it arrived.
-func (h *Hub) stand(ctx context.Context, ask Ask) ([]span, error) {
+func (h *Hub) stand(ctx context.Context, who models.Principal, ask Ask) ([]span, error) {
+	if err := who.NeedReads(ask.Channel); err != nil {
+		return nil, err
+	}
+	if err := h.names.Claim(ctx, who, ask.Instance); err != nil {
+		return nil, err
+	}
 	h.presence.seen(ask.Instance, notEvery(ask.Channel))
 	if err := h.acted(ctx, ask.Instance, ask.Conn); err != nil {
 		return nil, err
@@ -111,14 +120,16 @@ func (h *Hub) stand(ctx context.Context, ask Ask) ([]span, error) {
 		}
 		own = sender == ask.Instance
 	}
-	known, err := h.store.Positions(ctx, ask.Instance, ask.Channel)
+	known, err := h.positions(ctx, who, ask.Instance, ask.Channel)
 	if err != nil {
 		return nil, err
 	}
 	if len(known) == 0 {
 		ch := ask.Channel
 		if ch == models.Every { // it has used none
-			ch = models.General
+			if ch = models.General; !who.Reads(ch) {
+				return nil, models.Errorf(models.Invalid, "you have used no channel yet that your key may read: name one")
+			}
 		}
 		known = []store.Position{{Channel: ch}}
 	}
@@ -186,11 +197,11 @@ func (r *Reading) endAt(ctx context.Context, end int64) error {
 
 // newest reads the newest messages. On an instance's first look, spans say which channels it will
 // have read by that.
-func (h *Hub) newest(ctx context.Context, ask Ask, spans []span) (*Reading, error) {
+func (h *Hub) newest(ctx context.Context, who models.Principal, ask Ask, spans []span) (*Reading, error) {
 	r := &Reading{hub: h, ask: ask, newest: true, spans: spans}
 	channels := []string{ask.Channel}
 	if ask.Channel == models.Every {
-		known, err := h.store.Positions(ctx, ask.Instance, models.Every)
+		known, err := h.positions(ctx, who, ask.Instance, models.Every)
 		if err != nil {
 			return nil, err
 		}
@@ -265,6 +276,12 @@ func (r *Reading) Shown(ctx context.Context) error {
 
 // Acted notes that an instance acts in a channel, over conn: what was shown there is read.
 func (h *Hub) Acted(ctx context.Context, who models.Principal, instance, conn, ch string) error {
+	if err := who.NeedReads(ch); err != nil {
+		return err
+	}
+	if err := h.names.Claim(ctx, who, instance); err != nil {
+		return err
+	}
 	h.presence.seen(instance, ch)
 	if h.inbox.use(instance, ch) {
 		if _, err := h.store.Registered(ctx, instance); err != nil { // what comes from here on is for it
@@ -288,16 +305,31 @@ func (h *Hub) acted(ctx context.Context, instance, conn string) error {
 	return nil
 }
 
-// LastUsed is the channel that an instance used last; empty if that is not known.
-func (h *Hub) LastUsed(ctx context.Context, instance string) string {
-	if ch := h.presence.lastUsed(instance); ch != "" {
-		return ch
+// LastUsed is the channel that an instance used last; empty if that is not known, or not for who to know.
+func (h *Hub) LastUsed(ctx context.Context, who models.Principal, instance string) string {
+	if h.names.Check(who, instance) != nil {
+		return ""
 	}
-	ch, err := h.store.LastChannel(ctx, instance)
-	if err != nil {
-		return "" // it only makes a hint
+	ch := h.presence.lastUsed(instance)
+	if ch == "" {
+		var err error
+		if ch, err = h.store.LastChannel(ctx, instance); err != nil {
+			return "" // it only makes a hint
+		}
+	}
+	if !who.Reads(ch) {
+		return ""
 	}
 	return ch
+}
+
+// positions returns what is known of an instance's reading, of one channel or of all that it uses and who may read.
+func (h *Hub) positions(ctx context.Context, who models.Principal, instance, ch string) ([]store.Position, error) {
+	known, err := h.store.Positions(ctx, instance, ch)
+	if who.Restricted() {
+		known = slices.DeleteFunc(known, func(p store.Position) bool { return !who.Reads(p.Channel) })
+	}
+	return known, err
 }
 
 func notEvery(ch string) string {
@@ -329,6 +361,13 @@ func (b *inbox) forget(conn string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.shown, conn)
+}
+
+// forgetUses has the store asked again which channels an instance uses.
+func (b *inbox) forgetUses() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.used)
 }
 
 // use says whether the store may not know yet that an instance uses a channel.

@@ -153,7 +153,7 @@ func TestAllChannelsInUseAreOneInbox(t *testing.T) {
 	}
 	expect(t, "in one order", check(t, h, ask, true), "1", "3", "4")
 	expect(t, "no more", check(t, h, ask, true), "=1", "=3", "=4")
-	if got := h.LastUsed(t.Context(), "me"); got != "y" {
+	if got := h.LastUsed(t.Context(), anyone, "me"); got != "y" {
 		t.Errorf("last used %q", got)
 	}
 }

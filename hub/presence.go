@@ -38,25 +38,32 @@ type presence struct {
 	watchers map[*watcher]bool
 
 	// Owned by run.
-	online map[string]bool
-	kept   time.Time // when held names were last noted
+	online map[models.Patterns]map[string]bool // by what the watchers may know of
+	kept   time.Time                           // when held names were last noted
 }
 
 // watcher is told of changes, beginning with all who are online.
 type watcher struct {
 	fn   func(instance string, s models.Status)
-	told bool // owned by run
+	only models.Patterns // of whom it may know; empty: of all
+	told bool            // owned by run
 }
 
 func newPresence(st *store.Store, w *waits, log *slog.Logger) *presence {
 	return &presence{
 		store: st, waits: w, log: log, kick: make(chan struct{}, 1), signs: map[string]store.Sign{},
-		held: map[string]string{}, watchers: map[*watcher]bool{}, online: map[string]bool{},
+		held: map[string]string{}, watchers: map[*watcher]bool{}, online: map[models.Patterns]map[string]bool{},
 	}
 }
 
 // Register notes an instance. What it leaves out stays as it was.
 func (h *Hub) Register(ctx context.Context, who models.Principal, r models.Registration) error {
+	if err := who.Need(models.ScopeWrite); err != nil {
+		return err
+	}
+	if err := h.names.Claim(ctx, who, r.ID); err != nil {
+		return err
+	}
 	r.Kind = kindOf(who, r.ID)
 	h.presence.seen(r.ID, "") // and not gone, whatever waits to be written
 	if err := h.store.Register(ctx, r); err != nil {
@@ -76,13 +83,16 @@ func kindOf(who models.Principal, instance string) models.Kind {
 
 // Instances lists instances, the last seen first. An empty status lists all.
 func (h *Hub) Instances(ctx context.Context, who models.Principal, status models.Status, limit int) ([]models.Instance, error) {
+	if err := who.Need(models.ScopeRead); err != nil {
+		return nil, err
+	}
 	h.presence.flush(ctx) // what cannot be written now is tried again later: the list is then that much older
-	return h.store.Instances(ctx, status, limit)
+	return h.store.Instances(ctx, who.Channels, status, limit)
 }
 
 // Seen notes that an instance just called.
 func (h *Hub) Seen(who models.Principal, instance string) {
-	if instance != "" {
+	if instance != "" && h.names.Check(who, instance) == nil {
 		h.presence.seen(instance, "")
 	}
 }
@@ -91,6 +101,12 @@ func (h *Hub) Seen(who models.Principal, instance string) {
 // online while held, and what it says over that connection is verified. held is false when another
 // live connection holds the name; the caller may go on without.
 func (h *Hub) Hold(ctx context.Context, who models.Principal, instance string) (held bool, err error) {
+	if err := who.Need(models.ScopeRead); err != nil {
+		return false, err
+	}
+	if err := h.names.Claim(ctx, who, instance); err != nil {
+		return false, err
+	}
 	if err := h.store.Register(ctx, models.Registration{ID: instance, Kind: kindOf(who, instance)}); err != nil {
 		return false, err
 	}
@@ -116,6 +132,9 @@ func (h *Hub) Leave(who models.Principal, instance string) {
 
 // Holder says since when a live connection other than who's holds an instance; 0: none does.
 func (h *Hub) Holder(ctx context.Context, who models.Principal, instance string) (models.Time, error) {
+	if err := h.names.Check(who, instance); err != nil {
+		return 0, err
+	}
 	h.presence.letGo(ctx, instance)
 	session, since, err := h.store.Holder(ctx, instance)
 	if session == who.Session {
@@ -124,10 +143,21 @@ func (h *Hub) Holder(ctx context.Context, who models.Principal, instance string)
 	return since, err
 }
 
-// Watch calls fn for everyone who is online and then on every change of presence, from one
-// goroutine; fn must not block. stop ends it.
-func (h *Hub) Watch(fn func(instance string, s models.Status)) (stop func()) {
-	w := &watcher{fn: fn}
+// ReleaseName makes a name free, as if it had never registered, whoever holds it.
+func (h *Hub) ReleaseName(ctx context.Context, who models.Principal, instance string) error {
+	h.presence.flush(ctx) // what is known of it now is not written over a later owner's
+	if err := h.names.Release(ctx, who, instance); err != nil {
+		return err
+	}
+	h.inbox.forgetUses()
+	h.presence.changed()
+	return nil
+}
+
+// Watch calls fn for everyone who is online and then on every change of presence, as far as who may
+// know of them, from one goroutine; fn must not block. stop ends it.
+func (h *Hub) Watch(who models.Principal, fn func(instance string, s models.Status)) (stop func()) {
+	w := &watcher{fn: fn, only: who.Channels}
 	p := h.presence
 	p.mu.Lock()
 	p.watchers[w] = true
@@ -311,33 +341,41 @@ func (p *presence) announce(ctx context.Context) {
 	watchers := slices.Collect(maps.Keys(p.watchers))
 	held := maps.Clone(p.held)
 	p.mu.Unlock()
-	if len(watchers) == 0 {
-		p.online = map[string]bool{}
-		return
-	}
-	ids, err := p.store.OnlineIDs(ctx)
-	if err != nil {
-		return // said where it was found; the next look tells what changed
-	}
-	now := map[string]bool{}
-	for _, id := range ids {
-		now[id] = true
-	}
-	for id := range held {
-		now[id] = true
-	}
+	online := map[models.Patterns]map[string]bool{}
 	for _, w := range watchers {
-		for id := range now {
-			if !w.told || !p.online[id] {
-				w.fn(id, models.Online)
+		now, known := online[w.only]
+		if !known {
+			ids, err := p.store.OnlineIDs(ctx, w.only)
+			if err != nil {
+				return // said where it was found; the next look tells what changed
 			}
-		}
-		for id := range p.online {
-			if w.told && !now[id] {
-				w.fn(id, models.Offline)
+			now = map[string]bool{}
+			for _, id := range ids {
+				now[id] = true
 			}
+			for id := range held {
+				if w.only == "" {
+					now[id] = true
+				}
+			}
+			online[w.only] = now
 		}
-		w.told = true
+		w.tell(p.online[w.only], now)
 	}
-	p.online = now
+	p.online = online
+}
+
+// tell tells what changed; a new watcher hears who is online.
+func (w *watcher) tell(before, now map[string]bool) {
+	for id := range now {
+		if !w.told || !before[id] {
+			w.fn(id, models.Online)
+		}
+	}
+	for id := range before {
+		if w.told && !now[id] {
+			w.fn(id, models.Offline)
+		}
+	}
+	w.told = true
 }

@@ -143,7 +143,7 @@ func TestWatchersSeeWhoComesAndGoes(t *testing.T) {
 		hold(t, h, session("1"), "early", true)
 		var seen []string
 		pass := func(d time.Duration) { time.Sleep(d); synctest.Wait() }
-		unwatch := h.Watch(func(id string, s models.Status) { seen = append(seen, fmt.Sprint(id, " ", s)) })
+		unwatch := h.Watch(anyone, func(id string, s models.Status) { seen = append(seen, fmt.Sprint(id, " ", s)) })
 		pass(time.Second)
 		hold(t, h, session("2"), "late", true)
 		pass(time.Second)

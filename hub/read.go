@@ -5,11 +5,18 @@ import (
 	"time"
 
 	"crosstalk/models"
+	"crosstalk/models/store"
 )
 
 // Messages reads a page of a channel. If q.After is set, nothing comes after it yet and wait is
 // positive, it waits that long for the first message that does.
 func (h *Hub) Messages(ctx context.Context, who models.Principal, q models.Query, wait time.Duration) (models.Page, error) {
+	if err := who.NeedReads(q.Channel); err != nil {
+		return models.Page{}, err
+	}
+	if err := h.names.Check(who, q.Instance); err != nil {
+		return models.Page{}, err
+	}
 	page, err := h.store.Page(ctx, q)
 	if err != nil || wait <= 0 || q.After == nil || len(page.Messages) > 0 || page.More {
 		return page, err
@@ -39,24 +46,48 @@ func (h *Hub) Messages(ctx context.Context, who models.Principal, q models.Query
 	}
 }
 
-// Message reads one message of a channel.
+// Message reads one message of a channel, or with models.Every of any that who may read.
 func (h *Hub) Message(ctx context.Context, who models.Principal, ch string, id int64) (models.Message, error) {
-	return h.store.Message(ctx, ch, id)
+	if err := who.NeedReads(ch); err != nil {
+		return models.Message{}, err
+	}
+	m, err := h.store.Message(ctx, ch, id)
+	if err == nil && !who.Reads(m.Channel) {
+		return models.Message{}, store.NoMessage(id)
+	}
+	return m, err
 }
 
 // Replies reads a message and the oldest replies to it.
 func (h *Hub) Replies(ctx context.Context, who models.Principal, ch string, id int64, limit int) (models.Thread, error) {
-	return h.store.Thread(ctx, ch, id, limit)
+	if _, err := h.Message(ctx, who, ch, id); err != nil {
+		return models.Thread{}, err
+	}
+	return h.store.Thread(ctx, ch, id, who.Channels, limit)
 }
 
 // Search finds messages by words or a piece of text, newest first.
 func (h *Hub) Search(ctx context.Context, who models.Principal, q models.Search) ([]models.Message, error) {
+	if q.Channel == "" {
+		q.Only = who.Channels
+	} else if err := who.NeedReads(q.Channel); err != nil {
+		return nil, err
+	}
+	if err := who.Need(models.ScopeRead); err != nil {
+		return nil, err
+	}
 	return h.store.Search(ctx, q)
 }
 
 // Channels lists channels, latest activity first; with an instance, how much each has that is new to it.
 func (h *Hub) Channels(ctx context.Context, who models.Principal, limit int, instance string) ([]models.Channel, error) {
-	list, err := h.store.Channels(ctx, limit)
+	if err := who.Need(models.ScopeRead); err != nil {
+		return nil, err
+	}
+	if err := h.names.Check(who, instance); err != nil {
+		return nil, err
+	}
+	list, err := h.store.Channels(ctx, who.Channels, limit)
 	if err == nil && instance != "" {
 		err = h.store.Unread(ctx, list, instance)
 	}
@@ -65,27 +96,43 @@ func (h *Hub) Channels(ctx context.Context, who models.Principal, limit int, ins
 
 // FindChannels lists the channels whose name or description contains text.
 func (h *Hub) FindChannels(ctx context.Context, who models.Principal, text string, limit int) ([]models.Channel, error) {
-	return h.store.FindChannels(ctx, text, limit)
+	if err := who.Need(models.ScopeRead); err != nil {
+		return nil, err
+	}
+	return h.store.FindChannels(ctx, who.Channels, text, limit)
 }
 
 // Pause has a channel refuse messages until Resume. Once it has returned, none that is sent there is accepted.
 func (h *Hub) Pause(ctx context.Context, who models.Principal, ch, reason string) error {
+	if err := who.Need(models.ScopeAdmin); err != nil {
+		return err
+	}
 	return h.store.Pause(ctx, ch, reason)
 }
 
 // Resume ends a pause.
 func (h *Hub) Resume(ctx context.Context, who models.Principal, ch string) error {
+	if err := who.Need(models.ScopeAdmin); err != nil {
+		return err
+	}
 	return h.store.Resume(ctx, ch)
 }
 
 // Activity counts who stored how many messages in a channel in each of the last hours, from since on.
 func (h *Hub) Activity(ctx context.Context, who models.Principal, ch string, hours int) (list []models.Activity, since models.Time, err error) {
+	if err := who.NeedReads(ch); err != nil {
+		return nil, 0, err
+	}
 	return h.store.Activity(ctx, ch, hours)
 }
 
-// CreateChannel makes a channel if there is none of that name, and describes it if description is not empty.
+// CreateChannel makes a channel if there is none of that name, and describes it if description is not empty. To
+// describe it otherwise than it is takes an admin.
 func (h *Hub) CreateChannel(ctx context.Context, who models.Principal, name, description string) error {
-	return h.store.CreateChannel(ctx, name, description)
+	if err := who.NeedWrites(name); err != nil {
+		return err
+	}
+	return h.store.CreateChannel(ctx, name, description, who.Admin())
 }
 
 // ShareData stores a text under its key; the answer is without content.
@@ -93,21 +140,53 @@ func (h *Hub) ShareData(ctx context.Context, who models.Principal, d models.Data
 	if err := oneself(who, d.Sender); err != nil {
 		return models.SharedData{}, err
 	}
+	if d.Channel == "" && who.Restricted() {
+		d.Channel = h.home(ctx, who, d.Sender)
+	}
+	if err := who.NeedWrites(d.Channel); err != nil {
+		return models.SharedData{}, err
+	}
+	if err := h.names.Claim(ctx, who, d.Sender); err != nil {
+		return models.SharedData{}, err
+	}
 	h.Seen(who, d.Sender)
-	return h.store.ShareData(ctx, d)
+	return h.store.ShareData(ctx, d, who.Channels)
+}
+
+// home is the channel to which data belongs that who shares without naming one: the one that the sender used last, or
+// the only one that who has to do with. Without any, nobody else of who's restrictions could read it.
+func (h *Hub) home(ctx context.Context, who models.Principal, sender string) string {
+	if ch := h.LastUsed(ctx, who, sender); ch != "" && who.Writes(ch) {
+		return ch
+	}
+	for _, p := range who.Channels.List() {
+		if ch, err := models.ParseChannel(p); err == nil && ch == p {
+			return ch
+		}
+	}
+	return models.General
 }
 
 // Data reads what is shared under a key.
 func (h *Hub) Data(ctx context.Context, who models.Principal, key string) (models.SharedData, error) {
-	return h.store.Data(ctx, key)
+	if err := who.Need(models.ScopeRead); err != nil {
+		return models.SharedData{}, err
+	}
+	return h.store.Data(ctx, key, who.Channels)
 }
 
 // ListData lists what is shared, the newest first, without contents.
 func (h *Hub) ListData(ctx context.Context, who models.Principal, limit int) ([]models.SharedData, error) {
-	return h.store.ListData(ctx, limit)
+	if err := who.Need(models.ScopeRead); err != nil {
+		return nil, err
+	}
+	return h.store.ListData(ctx, who.Channels, limit)
 }
 
 // DeleteData removes what is shared under a key.
 func (h *Hub) DeleteData(ctx context.Context, who models.Principal, key string) error {
-	return h.store.DeleteData(ctx, key)
+	if err := who.Need(models.ScopeWrite); err != nil {
+		return err
+	}
+	return h.store.DeleteData(ctx, key, who.Channels)
 }

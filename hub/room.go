@@ -136,13 +136,13 @@ func (r *room) wake() {
 	}
 }
 
-// others counts the seats of those that do not hide instance.
-func (r *room) others(instance string) int {
+// others counts the seats of those that hear a channel here, and do not hide instance.
+func (r *room) others(ch, instance string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := 0
 	for _, p := range r.seats {
-		if instance == "" || p.sub.hide != instance {
+		if (instance == "" || p.sub.hide != instance) && p.sub.only.Match(ch) {
 			n++
 		}
 	}

@@ -24,6 +24,7 @@ type Subscriber struct {
 	hub       *Hub
 	seats     []*seat
 	hide      string
+	only      models.Patterns // what it may read of all channels; empty: all
 	wake      func()
 	token     chan struct{} // size 1; nil with a Wake of its own
 	head      int64
@@ -42,7 +43,15 @@ const (
 
 // Subscribe opens one stream, in id order, over all the channels named.
 func (h *Hub) Subscribe(ctx context.Context, who models.Principal, want Subscription) (*Subscriber, error) {
-	s := &Subscriber{hub: h, hide: want.Hide, wake: want.Wake, rows: minRows, recovered: map[string]bool{}}
+	if err := h.names.Check(who, want.Hide); err != nil {
+		return nil, err
+	}
+	for _, ch := range want.Channels {
+		if err := who.NeedReads(ch); err != nil {
+			return nil, err
+		}
+	}
+	s := &Subscriber{hub: h, hide: want.Hide, only: who.Channels, wake: want.Wake, rows: minRows, recovered: map[string]bool{}}
 	if s.wake == nil {
 		s.token = make(chan struct{}, 1)
 		s.wake = func() {
@@ -191,7 +200,7 @@ func (s *Subscriber) take(dst []*Entry, begin int, last int64) []*Entry {
 		slices.SortFunc(got, func(a, b *Entry) int { return cmp.Compare(a.ID, b.ID) })
 	}
 	got = slices.DeleteFunc(got, func(e *Entry) bool {
-		return e.ID > last || s.hide != "" && e.Sender == s.hide
+		return e.ID > last || s.hide != "" && e.Sender == s.hide || s.only != "" && !s.only.Match(e.Channel)
 	})
 	s.cursor = last
 	return dst[:begin+len(got)]

@@ -41,7 +41,7 @@ var errSuperseded = errors.New("superseded")
 // Wait reads what an instance has not read, or waits up to most for the first message from another.
 // It takes its start once. When ctx ends, the error is ctx's, and nothing counts as shown.
 func (h *Hub) Wait(ctx context.Context, who models.Principal, ask Ask, role models.Role, most time.Duration) (Waited, error) {
-	spans, err := h.stand(ctx, ask)
+	spans, err := h.stand(ctx, who, ask)
 	if err != nil {
 		return Waited{}, err
 	}
@@ -123,6 +123,9 @@ func (h *Hub) isDraining() bool {
 // Audience says whom a message to a channel reaches at once; instance itself does not count.
 func (h *Hub) Audience(ctx context.Context, who models.Principal, ch, instance string) (models.Audience, error) {
 	var a models.Audience
+	if err := who.NeedReads(ch); err != nil {
+		return a, err
+	}
 	rows, err := h.store.Waits(ctx, ch)
 	if err != nil {
 		return a, err
@@ -144,12 +147,15 @@ func (h *Hub) Audience(ctx context.Context, who models.Principal, ch, instance s
 
 // Waits lists the open waits on a channel, or with models.Every all.
 func (h *Hub) Waits(ctx context.Context, who models.Principal, ch string) ([]models.Waiting, error) {
+	if err := who.NeedReads(ch); err != nil {
+		return nil, err
+	}
 	h.waits.flush(ctx)
 	rows, err := h.store.Waits(ctx, ch)
 	list := make([]models.Waiting, 0, len(rows))
 	seen := map[string]bool{}
 	for _, row := range rows {
-		if !seen[row.Wait] {
+		if !seen[row.Wait] && who.Reads(row.Channel) {
 			seen[row.Wait] = true
 			list = append(list, models.Waiting{Channel: row.Asked, Instance: row.Instance, Role: row.Role, Since: row.Since})
 		}

@@ -133,7 +133,8 @@ type Thread struct {
 // Search asks for messages by words or a piece of text, newest first.
 type Search struct {
 	Text    string
-	Limit   int    // 0: 10
-	Channel string // only there, if not empty
-	Sender  string // only by this instance, if not empty
+	Limit   int      // 0: 10
+	Channel string   // only there, if not empty
+	Sender  string   // only by this instance, if not empty
+	Only    Patterns // only in these, if Channel is empty
 }

@@ -199,7 +199,7 @@ func TestDescriptionHasTheParametersThatAreRead(t *testing.T) {
 		for _, p := range ops[id].Parameters {
 			described[p.In+" "+p.Name] = true
 		}
-		_, _ = serve(models.Principal{}, &query{from: read}) // what it answers is seen elsewhere
+		_, _ = serve(models.Principal{Name: models.SharedPrincipal}, &query{from: read}) // what it answers is seen elsewhere
 		if diff := cmp.Diff(read.asked, described); diff != "" {
 			t.Errorf("%s: parameters (-read +described)\n%s", id, diff)
 		}
@@ -227,9 +227,10 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	b := serve(t, auth.Config{})
 	doc, _ := b.describe(t)
 	doc.seen = map[*schema]bool{}
+	shared := models.Principal{Name: models.SharedPrincipal}
 	type object = map[string]any
 	called := map[string]bool{}
-	if err := errors.Join(b.hub.CreateChannel(t.Context(), models.Principal{}, "still", ""), b.hub.Pause(t.Context(), models.Principal{}, "still", "r")); err != nil {
+	if err := errors.Join(b.hub.CreateChannel(t.Context(), shared, "still", ""), b.hub.Pause(t.Context(), shared, "still", "r")); err != nil {
 		t.Fatal(err)
 	}
 	for _, call := range []struct {

@@ -158,7 +158,7 @@ type presence struct {
 // watch asks to be told who comes and goes.
 func (c *conn) watch() {
 	c.news = &presence{status: map[string]models.Status{}}
-	c.unwatch = c.srv.hub.Watch(func(instance string, s models.Status) {
+	c.unwatch = c.srv.hub.Watch(c.who, func(instance string, s models.Status) {
 		c.mu.Lock()
 		if c.news != nil {
 			c.news.note(instance, s)

@@ -304,7 +304,7 @@ func aRefusedAppendSpoilsNoOther(t *testing.T, db database) {
 	if list = batch(t, s, say("void", "a", "x").with(beyond(5))); list[0].err == nil {
 		t.Error("a reply to nothing was accepted")
 	}
-	if found, _ := s.FindChannels(t.Context(), "void", 10); len(found) != 0 {
+	if found, _ := s.FindChannels(t.Context(), "", "void", 10); len(found) != 0 {
 		t.Error("a refused append made its channel")
 	}
 }
@@ -395,7 +395,7 @@ func channelsNameTheActive(t *testing.T, db database) {
 	s := db.open(t, Options{})
 	active := func() string {
 		t.Helper()
-		found, err := s.FindChannels(t.Context(), "room", 1)
+		found, err := s.FindChannels(t.Context(), "", "room", 1)
 		if err != nil || len(found) != 1 {
 			t.Fatalf("%d channels, %v", len(found), err)
 		}

@@ -115,10 +115,10 @@ func BenchmarkChannels(b *testing.B) {
 		return d
 	})
 	for name, read := range map[string]func() error{
-		"list_200": func() error { _, err := s.Channels(b.Context(), 200); return err },
-		"find":     func() error { _, err := s.FindChannels(b.Context(), "room-77", 200); return err },
+		"list_200": func() error { _, err := s.Channels(b.Context(), "", 200); return err },
+		"find":     func() error { _, err := s.FindChannels(b.Context(), "", "room-77", 200); return err },
 		"unread_200": func() error {
-			list, err := s.Channels(b.Context(), 200)
+			list, err := s.Channels(b.Context(), "", 200)
 			if err == nil {
 				err = s.Unread(b.Context(), list, "alice")
 			}

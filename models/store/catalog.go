@@ -12,9 +12,19 @@ import (
 	"crosstalk/models"
 )
 
-// CreateChannel makes a channel if there is none of that name, and describes it if description is not empty.
-func (s *Store) CreateChannel(ctx context.Context, name, description string) error {
+// CreateChannel makes a channel if there is none of that name, and describes it if description is not empty; otherwise
+// than it is only if it may change.
+func (s *Store) CreateChannel(ctx context.Context, name, description string, change bool) error {
 	return s.Transact(ctx, func(tx *gorm.DB) error {
+		if !change && description != "" {
+			var was string
+			if err := tx.Table("channels").Select("description").Where("name = ?", name).Scan(&was).Error; err != nil {
+				return err
+			}
+			if was != "" && was != description {
+				return models.Errorf(models.Forbidden, "channel %q is described already: to change that needs a key of scope admin. Leave the description out to use the channel as it is", name)
+			}
+		}
 		return tx.Exec(`INSERT INTO channels (name, description, created_at) VALUES (?, ?, ?)
 			ON CONFLICT (name) DO UPDATE SET description = coalesce(nullif(excluded.description, ''), channels.description)`,
 			name, description, models.TimeOf(time.Now())).Error
@@ -81,18 +91,18 @@ func (s *Store) Activity(ctx context.Context, ch string, hours int) (list []mode
 	return list, models.Time(first * hour), s.reading(err)
 }
 
-// Channels lists channels, latest activity first.
-func (s *Store) Channels(ctx context.Context, limit int) ([]models.Channel, error) {
+// Channels lists channels, some of them or all, latest activity first.
+func (s *Store) Channels(ctx context.Context, channels models.Patterns, limit int) ([]models.Channel, error) {
 	list := []models.Channel{}
-	err := s.Reader(ctx).Order(byActivity).Limit(limit).Find(&list).Error
+	err := only(s.Reader(ctx), "name", channels).Order(byActivity).Limit(limit).Find(&list).Error
 	return list, s.reading(err)
 }
 
 // byActivity puts channels without a message behind all others: their last_id is null.
 const byActivity = "last_id DESC, created_at DESC, name"
 
-// FindChannels lists the channels whose name or description contains text.
-func (s *Store) FindChannels(ctx context.Context, text string, limit int) ([]models.Channel, error) {
+// FindChannels lists the channels, of some of them or all, whose name or description contains text.
+func (s *Store) FindChannels(ctx context.Context, channels models.Patterns, text string, limit int) ([]models.Channel, error) {
 	list := []models.Channel{}
 	pattern, err := contains(text)
 	if err != nil {
@@ -102,7 +112,7 @@ func (s *Store) FindChannels(ctx context.Context, text string, limit int) ([]mod
 	if n, err := models.ParseChannel(text); err == nil {
 		name = "%" + n + "%"
 	}
-	err = s.Reader(ctx).Where(`name LIKE ? ESCAPE '\' OR description LIKE ? ESCAPE '\'`, name, pattern).
+	err = only(s.Reader(ctx), "name", channels).Where(`(name LIKE ? ESCAPE '\' OR description LIKE ? ESCAPE '\')`, name, pattern).
 		Order(byActivity).Limit(limit).Find(&list).Error
 	return list, s.reading(err)
 }
@@ -156,18 +166,22 @@ func (s *Store) Unread(ctx context.Context, list []models.Channel, instance stri
 	return nil
 }
 
-// ShareData stores a text under its key, over an older version if there is one. The answer is
-// without content.
-func (s *Store) ShareData(ctx context.Context, d models.DataDraft) (models.SharedData, error) {
+// ShareData stores a text under its key, over an older version if there is one that belongs to one of some channels. The
+// answer is without content.
+func (s *Store) ShareData(ctx context.Context, d models.DataDraft, channels models.Patterns) (models.SharedData, error) {
 	data := models.SharedData{
 		Key: d.Key, Content: d.Content, CreatedBy: d.Sender, Description: d.Description, Channel: d.Channel,
 		SizeBytes: int64(len(d.Content)), CreatedAt: models.TimeOf(time.Now()),
 	}
 	err := s.Transact(ctx, func(tx *gorm.DB) error {
-		var version int64
-		if err := tx.Model(&data).Select("version").Where("key = ?", d.Key).Scan(&version).Error; err != nil {
+		var was models.SharedData
+		if err := tx.Select("version", "channel").Where("key = ?", d.Key).Limit(1).Find(&was).Error; err != nil {
 			return err
 		}
+		if was.Version > 0 && !channels.Match(was.Channel) {
+			return models.Errorf(models.Forbidden, "your key may not write under the key %q: choose another", d.Key)
+		}
+		version := was.Version
 		if d.IfVersion != nil && *d.IfVersion != version {
 			return models.Errorf(models.Conflict, "key %q is at version %d, not %d: read it again, then decide", d.Key, version, *d.IfVersion)
 		}
@@ -178,27 +192,30 @@ func (s *Store) ShareData(ctx context.Context, d models.DataDraft) (models.Share
 	return data, err
 }
 
-// Data reads what is shared under a key.
-func (s *Store) Data(ctx context.Context, key string) (models.SharedData, error) {
+// Data reads what is shared under a key, if it belongs to one of some channels.
+func (s *Store) Data(ctx context.Context, key string, channels models.Patterns) (models.SharedData, error) {
 	var data models.SharedData
 	err := s.Reader(ctx).Where("key = ?", key).Take(&data).Error
+	if err == nil && !channels.Match(data.Channel) {
+		return models.SharedData{}, noData(key)
+	}
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return data, noData(key)
 	}
 	return data, s.reading(err)
 }
 
-// ListData lists what is shared, the newest first, without contents.
-func (s *Store) ListData(ctx context.Context, limit int) ([]models.SharedData, error) {
+// ListData lists what is shared, in some channels or all, the newest first, without contents.
+func (s *Store) ListData(ctx context.Context, channels models.Patterns, limit int) ([]models.SharedData, error) {
 	list := []models.SharedData{}
-	err := s.Reader(ctx).Omit("Content").Order("created_at DESC, key").Limit(limit).Find(&list).Error
+	err := only(s.Reader(ctx), "channel", channels).Omit("Content").Order("created_at DESC, key").Limit(limit).Find(&list).Error
 	return list, s.reading(err)
 }
 
-// DeleteData removes what is shared under a key.
-func (s *Store) DeleteData(ctx context.Context, key string) error {
+// DeleteData removes what is shared under a key, if it belongs to one of some channels.
+func (s *Store) DeleteData(ctx context.Context, key string, channels models.Patterns) error {
 	return s.Transact(ctx, func(tx *gorm.DB) error {
-		gone := tx.Where("key = ?", key).Delete(&models.SharedData{})
+		gone := only(tx.Where("key = ?", key), "channel", channels).Delete(&models.SharedData{})
 		if gone.Error == nil && gone.RowsAffected == 0 {
 			return noData(key)
 		}

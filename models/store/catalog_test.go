@@ -34,7 +34,7 @@ func names(list []models.Channel) (names []string) {
 
 func channels(t testing.TB, s *Store, limit int) []models.Channel {
 	t.Helper()
-	list, err := s.Channels(t.Context(), limit)
+	list, err := s.Channels(t.Context(), "", limit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func channels(t testing.TB, s *Store, limit int) []models.Channel {
 
 func create(t testing.TB, s *Store, name, description string) {
 	t.Helper()
-	if err := s.CreateChannel(t.Context(), name, description); err != nil {
+	if err := s.CreateChannel(t.Context(), name, description, true); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -81,7 +81,7 @@ func channelsAreOrdered(t *testing.T, db database) {
 	if got := names(channels(t, s, 2)); !slices.Equal(got, want[:2]) {
 		t.Errorf("limited: %q", got)
 	}
-	found, err := s.FindChannels(t.Context(), "a", 10)
+	found, err := s.FindChannels(t.Context(), "", "a", 10)
 	if got := names(found); err != nil || !slices.Equal(got, []string{"beta", "gamma", "delta", "general", "alpha"}) {
 		t.Errorf("found: %q, %v", got, err)
 	}
@@ -111,7 +111,7 @@ func channelsAreCreatedOnce(t *testing.T, db database) {
 	describe := func(description, want string) {
 		t.Helper()
 		create(t, s, "room", description)
-		found, err := s.FindChannels(t.Context(), "room", 10)
+		found, err := s.FindChannels(t.Context(), "", "room", 10)
 		if err != nil || len(found) != 1 || found[0].Description != want {
 			t.Fatalf("%+v, %v; want the description %q", found, err, want)
 		}
@@ -155,14 +155,14 @@ func channelsAreFound(t *testing.T, db database) {
 		"Über":       {"percent"},
 		"'; DROP --": nil,
 	} {
-		found, err := s.FindChannels(t.Context(), text, 10)
+		found, err := s.FindChannels(t.Context(), "", text, 10)
 		got := names(found)
 		slices.Sort(got)
 		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("%q: %q, %v; want %q", text, got, err, want)
 		}
 	}
-	if found, err := s.FindChannels(t.Context(), "e", 2); err != nil || len(found) != 2 {
+	if found, err := s.FindChannels(t.Context(), "", "e", 2); err != nil || len(found) != 2 {
 		t.Errorf("limited: %d, %v", len(found), err)
 	}
 }
@@ -220,7 +220,7 @@ func dataPromises() map[string]func(*testing.T, database) {
 
 func share(t testing.TB, s *Store, d models.DataDraft) models.SharedData {
 	t.Helper()
-	data, err := s.ShareData(t.Context(), d)
+	data, err := s.ShareData(t.Context(), d, "")
 	if err != nil {
 		t.Error(err)
 	}
@@ -236,7 +236,7 @@ func dataComesBack(t *testing.T, db database) {
 	} {
 		before := models.TimeOf(time.Now())
 		told := share(t, s, d)
-		got, err := other.Data(t.Context(), d.Key)
+		got, err := other.Data(t.Context(), d.Key, "")
 		want := models.SharedData{
 			Key: d.Key, Content: d.Content, CreatedBy: d.Sender, Description: d.Description, Channel: d.Channel,
 			SizeBytes: int64(len(d.Content)), Version: 1, CreatedAt: got.CreatedAt,
@@ -252,7 +252,7 @@ func dataComesBack(t *testing.T, db database) {
 			t.Errorf("%s: want -, told +\n%s", d.Key, diff)
 		}
 	}
-	_, err := s.Data(t.Context(), "plan/v2 'xx\\")
+	_, err := s.Data(t.Context(), "plan/v2 'xx\\", "")
 	wantCode(t, err, models.NotFound)
 	if err == nil || !strings.Contains(err.Error(), "No shared data found") {
 		t.Error(err)
@@ -266,7 +266,7 @@ func sharesAreVersions(t *testing.T, db database) {
 	if d := share(t, s, models.DataDraft{Key: "k", Content: "three", Sender: "bob"}); d.Version != 2 {
 		t.Errorf("%+v", d)
 	}
-	got, err := s.Data(t.Context(), "k")
+	got, err := s.Data(t.Context(), "k", "")
 	want := models.SharedData{Key: "k", Content: "three", CreatedBy: "bob", SizeBytes: 5, Version: 2, CreatedAt: got.CreatedAt}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" || got.CreatedAt < 2000 {
 		t.Errorf("%v, of %v; want -, got +\n%s", err, got.CreatedAt, diff)
@@ -281,7 +281,7 @@ func staleVersions(t *testing.T, db database) {
 	d := models.DataDraft{Key: "k", Content: "one", Sender: "alice"}
 	at := func(version int64, content string) (models.SharedData, error) {
 		d.IfVersion, d.Content = &version, content
-		return s.ShareData(t.Context(), d)
+		return s.ShareData(t.Context(), d, "")
 	}
 	for _, c := range []struct {
 		at      int64
@@ -306,7 +306,7 @@ func staleVersions(t *testing.T, db database) {
 		if err != nil && !strings.Contains(err.Error(), fmt.Sprint("at version ", c.version)) {
 			t.Errorf("%v does not say the version", err)
 		}
-		got, err := s.Data(t.Context(), "k")
+		got, err := s.Data(t.Context(), "k", "")
 		if c.version == 0 {
 			wantCode(t, err, models.NotFound)
 		} else if err != nil || got.Version != c.version || c.want == "" && got.Content != c.content || c.want != "" && got.Content == c.content {
@@ -321,7 +321,7 @@ func oneShareWins(t *testing.T, db database) {
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
-			_, err := stores[i%2].ShareData(t.Context(), models.DataDraft{Key: "k", Content: fmt.Sprint(i), Sender: "a", IfVersion: ptr[int64](0)})
+			_, err := stores[i%2].ShareData(t.Context(), models.DataDraft{Key: "k", Content: fmt.Sprint(i), Sender: "a", IfVersion: ptr[int64](0)}, "")
 			if err == nil {
 				won.Add(1)
 			} else {
@@ -340,24 +340,24 @@ func deletedDataIsGone(t *testing.T, db database) {
 	share(t, s, models.DataDraft{Key: "k", Content: "one", Sender: "alice"})
 	share(t, s, models.DataDraft{Key: "k", Content: "two", Sender: "alice"})
 	share(t, s, models.DataDraft{Key: "k2", Content: "stays", Sender: "alice"})
-	if err := s.DeleteData(t.Context(), "k"); err != nil {
+	if err := s.DeleteData(t.Context(), "k", ""); err != nil {
 		t.Fatal(err)
 	}
-	_, err := s.Data(t.Context(), "k")
+	_, err := s.Data(t.Context(), "k", "")
 	wantCode(t, err, models.NotFound)
-	wantCode(t, s.DeleteData(t.Context(), "k"), models.NotFound)
-	wantCode(t, s.DeleteData(t.Context(), "%"), models.NotFound)
+	wantCode(t, s.DeleteData(t.Context(), "k", ""), models.NotFound)
+	wantCode(t, s.DeleteData(t.Context(), "%", ""), models.NotFound)
 	if d := share(t, s, models.DataDraft{Key: "k", Content: "anew", Sender: "alice", IfVersion: ptr[int64](0)}); d.Version != 1 {
 		t.Errorf("shared anew: %+v", d)
 	}
-	if got, err := s.Data(t.Context(), "k2"); err != nil || got.Content != "stays" {
+	if got, err := s.Data(t.Context(), "k2", ""); err != nil || got.Content != "stays" {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
 
 func dataLists(t *testing.T, db database) {
 	s := db.open(t, Options{})
-	list, err := s.ListData(t.Context(), 10)
+	list, err := s.ListData(t.Context(), "", 10)
 	if err != nil || list == nil || len(list) != 0 {
 		t.Errorf("nothing is shared: %v, %v", list, err)
 	}
@@ -366,7 +366,7 @@ func dataLists(t *testing.T, db database) {
 		share(t, s, models.DataDraft{Key: key, Content: "content", Sender: "alice", Description: "d", Channel: "room"})
 		exec(t, s, "UPDATE shared_data SET created_at = ? WHERE key = ?", 1000*(i/2), key)
 	}
-	if list, err = s.ListData(t.Context(), 4); err != nil {
+	if list, err = s.ListData(t.Context(), "", 4); err != nil {
 		t.Fatal(err)
 	}
 	var keys []string

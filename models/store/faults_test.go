@@ -85,7 +85,7 @@ func TestWritesThatFailLeaveNothing(t *testing.T) {
 					t.Errorf("a sender is told %q", text)
 				}
 			}
-			if _, err := s.ShareData(t.Context(), models.DataDraft{Key: "k", Content: large, Sender: "alice"}); models.CodeOf(err) != models.Unavailable {
+			if _, err := s.ShareData(t.Context(), models.DataDraft{Key: "k", Content: large, Sender: "alice"}, ""); models.CodeOf(err) != models.Unavailable {
 				t.Errorf("sharing: %v", err)
 			}
 			if after := counts(); after != before {
@@ -214,16 +214,16 @@ func everyRead(ctx context.Context, s *Store) map[string]error {
 	_, errs["newest"] = s.Page(ctx, models.Query{Channel: "room"})
 	_, errs["after"] = s.Page(ctx, models.Query{Channel: "room", After: ptr[int64](0)})
 	_, errs["message"] = s.Message(ctx, "room", 1)
-	_, errs["thread"] = s.Thread(ctx, "room", 1, 10)
+	_, errs["thread"] = s.Thread(ctx, "room", 1, "", 10)
 	_, errs["pruned"] = s.Pruned(ctx, "room")
-	_, errs["channels"] = s.Channels(ctx, 10)
-	_, errs["find"] = s.FindChannels(ctx, "room", 10)
+	_, errs["channels"] = s.Channels(ctx, "", 10)
+	_, errs["find"] = s.FindChannels(ctx, "", "room", 10)
 	errs["unread"] = s.Unread(ctx, []models.Channel{{Name: "room", LastID: ptr[int64](3)}}, "alice")
-	_, errs["instances"] = s.Instances(ctx, "", 10)
-	_, errs["online"] = s.OnlineIDs(ctx)
-	_, errs["list"] = s.ListData(ctx, 10)
+	_, errs["instances"] = s.Instances(ctx, "", "", 10)
+	_, errs["online"] = s.OnlineIDs(ctx, "")
+	_, errs["list"] = s.ListData(ctx, "", 10)
 	_, errs["search"] = s.Search(ctx, models.Search{Text: "1"})
-	if _, err := s.Data(ctx, "k"); models.CodeOf(err) != models.NotFound {
+	if _, err := s.Data(ctx, "k", ""); models.CodeOf(err) != models.NotFound {
 		errs["data"] = err
 	}
 	return errs

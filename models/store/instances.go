@@ -101,11 +101,12 @@ func (s *Store) Seen(ctx context.Context, signs []Sign, holding bool) error {
 	})
 }
 
-// Instances lists instances, the last seen first. An empty status lists all.
-func (s *Store) Instances(ctx context.Context, status models.Status, limit int) ([]models.Instance, error) {
+// Instances lists instances, the last seen first: those that have used one of some channels, or all. An empty status
+// lists all.
+func (s *Store) Instances(ctx context.Context, channels models.Patterns, status models.Status, limit int) ([]models.Instance, error) {
 	list := []models.Instance{}
 	since := models.TimeOf(time.Now().Add(-Fresh))
-	tx := s.Reader(ctx).Order("last_seen DESC, id").Limit(limit)
+	tx := users(s.Reader(ctx), channels).Order("last_seen DESC, id").Limit(limit)
 	switch status {
 	case models.Online:
 		tx = tx.Where("last_seen >= ? AND left_at = 0", since)
@@ -124,10 +125,20 @@ func (s *Store) Instances(ctx context.Context, status models.Status, limit int) 
 	return list, nil
 }
 
-// OnlineIDs lists who is online, for presence.
-func (s *Store) OnlineIDs(ctx context.Context) ([]string, error) {
+// users keeps the instances that have used one of some channels.
+func users(tx *gorm.DB, channels models.Patterns) *gorm.DB {
+	if channels == "" {
+		return tx
+	}
+	fresh := func() *gorm.DB { return tx.Session(&gorm.Session{NewDB: true}) }
+	return tx.Where("(id IN (?) OR id IN (?))", only(fresh().Table("positions").Select("instance"), "channel", channels),
+		only(fresh().Table("participants").Select("sender"), "channel", channels))
+}
+
+// OnlineIDs lists who is online, of those that have used one of some channels or of all, for presence.
+func (s *Store) OnlineIDs(ctx context.Context, channels models.Patterns) ([]string, error) {
 	var ids []string
 	since := models.TimeOf(time.Now().Add(-Fresh))
-	err := s.Reader(ctx).Table("instances").Where("last_seen >= ? AND left_at = 0", since).Order("id").Pluck("id", &ids).Error
+	err := users(s.Reader(ctx).Table("instances"), channels).Where("last_seen >= ? AND left_at = 0", since).Order("id").Pluck("id", &ids).Error
 	return ids, s.reading(err)
 }

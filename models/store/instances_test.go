@@ -36,7 +36,7 @@ func register(t testing.TB, s *Store, r models.Registration) {
 
 func instance(t testing.TB, s *Store, id string) models.Instance {
 	t.Helper()
-	list, err := s.Instances(t.Context(), "", 1000)
+	list, err := s.Instances(t.Context(), "", "", 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func onlineIsWhoWasSeen(t *testing.T, db database) {
 	for status, want := range map[models.Status][]string{
 		"": {"now", "lately", "before", "long-ago"}, models.Online: {"now", "lately"}, models.Offline: {"before", "long-ago"},
 	} {
-		list, err := s.Instances(t.Context(), status, 10)
+		list, err := s.Instances(t.Context(), "", status, 10)
 		var got []string
 		for _, i := range list {
 			got = append(got, i.ID)
@@ -188,7 +188,7 @@ func onlineIsWhoWasSeen(t *testing.T, db database) {
 			t.Errorf("%q: %q, %v; want %q", status, got, err, want)
 		}
 	}
-	ids, err := s.OnlineIDs(t.Context())
+	ids, err := s.OnlineIDs(t.Context(), "")
 	if err != nil || !slices.Equal(ids, []string{"lately", "now"}) {
 		t.Errorf("online: %q, %v", ids, err)
 	}
@@ -208,7 +208,7 @@ func instancesAreOrdered(t *testing.T, db database) {
 		register(t, s, models.Registration{ID: id})
 		exec(t, s, "UPDATE instances SET last_seen = ? WHERE id = ?", 1000*(i%3), id)
 	}
-	list, err := s.Instances(t.Context(), "", 5)
+	list, err := s.Instances(t.Context(), "", "", 5)
 	var got []string
 	for _, i := range list {
 		got = append(got, i.ID)
@@ -223,7 +223,7 @@ func strangersArePassedOver(t *testing.T, db database) {
 	register(t, s, models.Registration{ID: "alice"})
 	now := models.TimeOf(time.Now().Add(time.Second))
 	seen(t, s, true, Sign{ID: "stranger", At: now, Gone: "c9"}, Sign{ID: "alice", At: now})
-	list, err := s.Instances(t.Context(), "", 10)
+	list, err := s.Instances(t.Context(), "", "", 10)
 	if err != nil || len(list) != 1 || list[0].LastSeen != now {
 		t.Errorf("%+v, %v", list, err)
 	}
@@ -238,14 +238,14 @@ func goodbyesCount(t *testing.T, db database) {
 		if i := instance(t, s, "alice"); i.Status != status[want] {
 			t.Errorf("alice is %s", i.Status)
 		}
-		list, err := s.Instances(t.Context(), status[want], 10)
+		list, err := s.Instances(t.Context(), "", status[want], 10)
 		if err != nil || len(list) != 1 {
 			t.Errorf("%d are %s, %v", len(list), status[want], err)
 		}
-		if list, err = s.Instances(t.Context(), status[!want], 10); err != nil || len(list) != 0 {
+		if list, err = s.Instances(t.Context(), "", status[!want], 10); err != nil || len(list) != 0 {
 			t.Errorf("%d are %s, %v", len(list), status[!want], err)
 		}
-		if ids, err := s.OnlineIDs(t.Context()); err != nil || (len(ids) == 1) != want {
+		if ids, err := s.OnlineIDs(t.Context(), ""); err != nil || (len(ids) == 1) != want {
 			t.Errorf("online: %q, %v", ids, err)
 		}
 	}

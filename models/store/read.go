@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"gorm.io/gorm"
 
@@ -163,21 +164,39 @@ func (s *Store) Message(ctx context.Context, ch string, id int64) (models.Messag
 	err := tx.Take(&m).Error
 	switch {
 	case errors.Is(err, gorm.ErrRecordNotFound) && ch == models.Every:
-		return m, models.Errorf(models.NotFound, "message %d is not there: it never was, or retention has removed it", id)
+		return m, NoMessage(id)
 	case errors.Is(err, gorm.ErrRecordNotFound):
 		return m, models.Errorf(models.NotFound, "message %d is not in channel %q: it never was, or retention has removed it", id, ch)
 	}
 	return m, s.reading(err)
 }
 
-// Thread reads a message and the oldest replies to it.
-func (s *Store) Thread(ctx context.Context, ch string, id int64, limit int) (models.Thread, error) {
+// NoMessage is the answer to whoever asks for a message that is not there for them.
+func NoMessage(id int64) error {
+	return models.Errorf(models.NotFound, "message %d is not there: it never was, or retention has removed it", id)
+}
+
+// only keeps the rows whose column names one of some channels. A channel's name has no letter that is special in a pattern.
+func only(tx *gorm.DB, column string, channels models.Patterns) *gorm.DB {
+	sql, args := "", []any{}
+	for _, p := range channels.List() {
+		sql += " OR " + column + " LIKE ?"
+		args = append(args, strings.ReplaceAll(p, "*", "%"))
+	}
+	if sql == "" {
+		return tx
+	}
+	return tx.Where("("+strings.TrimPrefix(sql, " OR ")+")", args...)
+}
+
+// Thread reads a message and the oldest replies to it, those in some channels only.
+func (s *Store) Thread(ctx context.Context, ch string, id int64, channels models.Patterns, limit int) (models.Thread, error) {
 	parent, err := s.Message(ctx, ch, id)
 	if err != nil {
 		return models.Thread{}, err
 	}
 	t := models.Thread{Parent: parent, Replies: []models.Message{}}
-	replies, err := list(s.Reader(ctx).Where("in_reply_to = ?", id).Order("id").Limit(limit))
+	replies, err := list(only(s.Reader(ctx).Where("in_reply_to = ?", id), "channel", channels).Order("id").Limit(limit))
 	t.Replies = append(t.Replies, replies...)
 	return t, s.reading(err)
 }

@@ -324,14 +324,14 @@ func threads(t *testing.T, db database) {
 	}
 	batch(t, s, list[0])
 	batch(t, s, list[1:]...)
-	th, err := s.Thread(t.Context(), "room", 1, 4)
+	th, err := s.Thread(t.Context(), "room", 1, "", 4)
 	if err != nil || th.Parent.ID != 1 || th.Parent.ReplyCount != 10 || !slices.Equal(idsOf(th.Replies), []int64{3, 5, 7, 9}) {
 		t.Errorf("%+v, %v", th, err)
 	}
-	if th, err = s.Thread(t.Context(), "room", 2, 4); err != nil || th.Replies == nil || len(th.Replies) != 0 {
+	if th, err = s.Thread(t.Context(), "room", 2, "", 4); err != nil || th.Replies == nil || len(th.Replies) != 0 {
 		t.Errorf("no replies: %+v, %v", th, err)
 	}
-	if _, err = s.Thread(t.Context(), "elsewhere", 1, 4); models.CodeOf(err) != models.NotFound {
+	if _, err = s.Thread(t.Context(), "elsewhere", 1, "", 4); models.CodeOf(err) != models.NotFound {
 		t.Errorf("in another channel: %v", err)
 	}
 }

@@ -210,7 +210,7 @@ func noTextBreaksASearch(t *testing.T, db database) {
 		if _, err := s.Search(t.Context(), models.Search{Text: b.String(), Limit: 5, Channel: "auth", Sender: "x"}); err != nil {
 			t.Errorf("%q: %v", b.String(), err)
 		}
-		if _, err := s.FindChannels(t.Context(), b.String(), 5); err != nil {
+		if _, err := s.FindChannels(t.Context(), "", b.String(), 5); err != nil {
 			t.Errorf("%q: %v", b.String(), err)
 		}
 	}
@@ -227,14 +227,14 @@ func noTextBreaksASearch(t *testing.T, db database) {
 		if _, err := s.Search(t.Context(), models.Search{Text: text, Limit: 5}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, err := s.FindChannels(t.Context(), text, 5); err != nil {
+		if _, err := s.FindChannels(t.Context(), "", text, 5); err != nil {
 			t.Errorf("%s, channels: %v", name, err)
 		}
 	}
 	for _, n := range []int{longestText + 1, 1 << 20} {
 		_, err := s.Search(t.Context(), models.Search{Text: strings.Repeat("x", n)})
 		wantCode(t, err, models.TooLarge)
-		_, err = s.FindChannels(t.Context(), strings.Repeat("x", n), 5)
+		_, err = s.FindChannels(t.Context(), "", strings.Repeat("x", n), 5)
 		wantCode(t, err, models.TooLarge)
 	}
 }

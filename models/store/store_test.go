@@ -41,7 +41,7 @@ func everythingIsThere(t *testing.T, db database) {
 	if got := instance(t, again, "alice"); got.Description != "Writes" {
 		t.Errorf("%+v", got)
 	}
-	if got, err := again.Data(t.Context(), "k"); err != nil || got.Content != "x" {
+	if got, err := again.Data(t.Context(), "k", ""); err != nil || got.Content != "x" {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if r := post(t, again, say("room", "alice", "next")); r.ID != 11 || r.Seq != 11 {

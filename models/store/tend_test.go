@@ -48,7 +48,7 @@ func retentionRemovesTheOld(t *testing.T, db database) {
 	if got := idsOf(everything(t, s)); !slices.Equal(got, []int64{29, 30}) {
 		t.Errorf("left: %v", got)
 	}
-	list, err := s.Channels(t.Context(), 10)
+	list, err := s.Channels(t.Context(), "", 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func removedParents(t *testing.T, db database) {
 	if m, err := s.Message(t.Context(), "room", r.ID); err != nil || m.InReplyTo == nil || *m.InReplyTo != 2 {
 		t.Errorf("%+v, %v", m, err)
 	}
-	if _, err := s.Thread(t.Context(), "room", 2, 10); models.CodeOf(err) != models.NotFound {
+	if _, err := s.Thread(t.Context(), "room", 2, "", 10); models.CodeOf(err) != models.NotFound {
 		t.Errorf("its thread: %v", err)
 	}
 }

@@ -191,7 +191,7 @@ func TestANameBelongsToItsFirst(t *testing.T) {
 	if err != nil || len(list) != 2 {
 		t.Errorf("%+v, %v", list, err)
 	}
-	instances, err := s.Instances(ctx, "", 10)
+	instances, err := s.Instances(ctx, "", "", 10)
 	names := []string{}
 	for _, i := range instances {
 		names = append(names, i.ID)
