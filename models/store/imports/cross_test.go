@@ -130,7 +130,7 @@ func TestTakesAllOverWithItsIDs(t *testing.T) {
 		if f.state() != was {
 			t.Error("the foreign tables were changed")
 		}
-		channels, err := s.Channels(t.Context(), 10)
+		channels, err := s.Channels(t.Context(), "", 10)
 		if err != nil || len(channels) != 3 {
 			t.Fatalf("%v, %v", channels, err)
 		}
