@@ -140,11 +140,11 @@ func TestTakesAllOverWithItsIDs(t *testing.T) {
 		if c := channels[0]; c.Description != "Default channel for cross-instance communication" || c.ActiveSenders != "bob, alice" {
 			t.Errorf("%+v", c)
 		}
-		people, err := s.Instances(t.Context(), "", 10)
+		people, err := s.Instances(t.Context(), "", "", 10)
 		if err != nil || len(people) != 2 || people[0].ID != "alice" || people[0].Description != "frontend" || people[0].Status != models.Offline {
 			t.Errorf("%+v, %v", people, err)
 		}
-		data, err := s.Data(t.Context(), "plan/v1")
+		data, err := s.Data(t.Context(), "plan/v1", "")
 		if err != nil || data.Content != "first this, then that" || data.CreatedBy != "alice" || data.Description != "the plan" || data.Version != 1 {
 			t.Errorf("%+v, %v", data, err)
 		}

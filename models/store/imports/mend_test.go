@@ -49,7 +49,7 @@ func TestBadRowsAreMendedOrReported(t *testing.T) {
 		if diff := cmp.Diff(want, got[:6]); diff != "" {
 			t.Errorf("the log differs:\n%.3000s", diff)
 		}
-		if data, err := s.Data(t.Context(), "imported-message-25"); err != nil || data.Content != head {
+		if data, err := s.Data(t.Context(), "imported-message-25", ""); err != nil || data.Content != head {
 			t.Errorf("the long text is %d bytes, %v", len(data.Content), err)
 		}
 		contents := map[string]string{}
