@@ -54,7 +54,7 @@ func TestBadRowsAreMendedOrReported(t *testing.T) {
 		}
 		contents := map[string]string{}
 		for _, key := range []string{"imported-#7", "imported-", "imported--", "imported---2"} {
-			data, err := s.Data(t.Context(), key)
+			data, err := s.Data(t.Context(), key, "")
 			if err != nil {
 				t.Error(err)
 			}
