@@ -22,18 +22,23 @@ func main() {
 	context.AfterFunc(ctx, stop)
 	err := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)
 	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, "crosstalk:", err)
+		_, _ = fmt.Fprintln(os.Stderr, "crosstalk:", paragraph(err.Error(), "    "))
 	}
 	os.Exit(exitCode(err))
 }
 
-// exitCode is 2 when the command was not understood, as it is for other commands, and 1 when it failed.
+// exitCode is 2 when the command was not understood, as it is for other commands, 3 when nobody answered, and 1 when it
+// failed.
 func exitCode(err error) int {
-	switch _, misused := errors.AsType[usageError](err); {
+	_, misused := errors.AsType[usageError](err)
+	_, alone := errors.AsType[noAnswer](err)
+	switch {
 	case err == nil:
 		return 0
 	case misused:
 		return 2
+	case alone:
+		return 3
 	}
 	return 1
 }
@@ -51,13 +56,25 @@ type process struct {
 	getenv         func(string) string // for what is no setting, such as HOME
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	variables      map[string]string // flag to the variable that filled it
 }
+
+// filled says that a flag has its value from a variable, if it has one.
+func (p *process) filled(flag string) bool { return p.variables[flag] != "" }
 
 // commands is the command line: one field for each subcommand.
 type commands struct {
 	Serve      serveCommand      `cmd:"" help:"Run the hub: REST, WebSocket, Server-Sent Events and MCP on one port."`
 	MCP        mcpCommand        `cmd:"" name:"mcp" help:"Serve one AI client over standard input and output."`
 	MCPConfig  mcpConfigCommand  `cmd:"" name:"mcp-config" help:"Print what an AI client's configuration must say."`
+	Send       sendCommand       `cmd:"" help:"Send a message, and wait for the answer if asked to."`
+	Tail       tailCommand       `cmd:"" help:"Show messages as they come."`
+	Channels   channelsCommand   `cmd:"" help:"List channels."`
+	Instances  instancesCommand  `cmd:"" help:"List who has been here, and who is online."`
+	Search     searchCommand     `cmd:"" help:"Search messages."`
+	Data       dataCommand       `cmd:"" help:"Put, get, list and remove shared data."`
+	Export     exportCommand     `cmd:"" help:"Write out all messages of a channel."`
+	Doctor     doctorCommand     `cmd:"" help:"Find out what is wrong, and what to mend."`
 	Import     importCommand     `cmd:"" help:"Take over the messages of another program."`
 	Version    versionCommand    `cmd:"" help:"Print the version of this build and of what it stands on."`
 	Completion completionCommand `cmd:"" help:"Print a script that completes this command in your shell."`
@@ -93,7 +110,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	case err != nil:
 		return usageError{env.explain(err)}
 	}
-	return parsed.Run(&process{ctx: ctx, getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr})
+	return parsed.Run(&process{ctx: ctx, getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr, variables: env.used})
 }
 
 // terminal says whether a person sits at in, and no program.

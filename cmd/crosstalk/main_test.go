@@ -71,6 +71,9 @@ func TestHelpSaysWhatThereIs(t *testing.T) {
 	for name, args := range map[string][]string{
 		"help.txt": {"--help"}, "help-serve.txt": {"serve", "--help"}, "help-version.txt": {"version", "-h"},
 		"help-completion.txt": {"completion", "--help"}, "help-mcp.txt": {"mcp", "--help"}, "help-import-cross-claude.txt": {"import", "cross-claude", "--help"}, "help-mcp-config.txt": {"mcp-config", "--help"},
+		"help-send.txt": {"send", "--help"}, "help-tail.txt": {"tail", "--help"}, "help-channels.txt": {"channels", "--help"},
+		"help-instances.txt": {"instances", "--help"}, "help-search.txt": {"search", "--help"}, "help-data.txt": {"data", "--help"},
+		"help-data-put.txt": {"data", "put", "--help"}, "help-export.txt": {"export", "--help"}, "help-doctor.txt": {"doctor", "--help"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := output(t, env(), args...)
@@ -128,7 +131,7 @@ func TestMisuseIsToldInOneSentence(t *testing.T) {
 }
 
 func TestExitCodes(t *testing.T) {
-	for err, want := range map[error]int{nil: 0, context.Canceled: 1, misuse("no"): 2} {
+	for err, want := range map[error]int{nil: 0, context.Canceled: 1, misuse("no"): 2, noAnswer{}: 3} {
 		if got := exitCode(err); got != want {
 			t.Errorf("%v: got %d, want %d", err, got, want)
 		}

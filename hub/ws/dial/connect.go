@@ -156,6 +156,9 @@ func (c *Client) up() {
 		c.opt.Trouble(nil)
 	}
 	c.troubled = false
+	if c.opt.Standing != nil {
+		c.opt.Standing()
+	}
 }
 
 // asked finds when a hub that restarts wants to be tried again. 0: it does not say.

@@ -30,6 +30,8 @@ type Options struct {
 	// Trouble is called by Next when the connection is lost or cannot be made, with the reason, and with nil once it
 	// stands again. It may be nil.
 	Trouble func(error)
+	// Standing is called by Next each time the stream stands: from then on the hub delivers. It may be nil.
+	Standing func()
 	// Dial makes connections; nil: the network's.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }

@@ -70,7 +70,12 @@ func TestResumesAfterTheHubStoppedOrWasKilled(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *house) {
 		h.start()
 		var trouble []bool
-		c := h.client(Options{Channels: []string{models.Every}, Trouble: func(err error) { trouble = append(trouble, err != nil) }})
+		stood := 0
+		c := h.client(Options{
+			Channels: []string{models.Every},
+			Trouble:  func(err error) { trouble = append(trouble, err != nil) },
+			Standing: func() { stood++ },
+		})
 		c.after = new(int64)
 		h.publish("a", "alice", "1")
 		if got := h.content(c); got != "1" {
@@ -89,6 +94,9 @@ func TestResumesAfterTheHubStoppedOrWasKilled(t *testing.T) {
 		}
 		if want := []bool{true, false, true, false}; !cmp.Equal(want, trouble) {
 			t.Errorf("trouble was told as %v, want %v", trouble, want)
+		}
+		if stood != 3 {
+			t.Errorf("it stood %d times, want 3", stood)
 		}
 	})
 }

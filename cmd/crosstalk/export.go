@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"crosstalk/models"
+)
+
+// exportCommand writes out a channel.
+type exportCommand struct {
+	Channel string      `arg:"" help:"The channel, with # or without it."`
+	Format  string      `enum:"jsonl,markdown" default:"jsonl" placeholder:"FORMAT" help:"jsonl, one message on each line, or markdown. Without it: jsonl."`
+	Since   string      `placeholder:"WHEN" help:"Begin after this message, this long ago, or at this time: 1200, 90m, 7d, 2026-11-23T10:00."`
+	Output  string      `short:"o" placeholder:"FILE" complete:"file" help:"Write there, in one piece or not at all. Without it: standard output."`
+	Hub     hubSettings `embed:""`
+}
+
+// Help says what is in it.
+func (*exportCommand) Help() string {
+	return `What is stored when the export begins is written, oldest first. How far it is stands on standard error, if it takes
+longer.
+
+Examples:
+
+    crosstalk export '#design' --format markdown -o design.md
+    crosstalk export build --since 7d | jq -r 'select(.message_type == "status") | .content'`
+}
+
+// Run writes it page by page.
+func (e *exportCommand) Run(p *process) error {
+	ch, err := models.ParseChannel(e.Channel)
+	if err != nil {
+		return usageError{err}
+	}
+	when, err := parseSince(e.Since, time.Now())
+	if err != nil {
+		return err
+	}
+	return e.Hub.do(p, there, func(b *bus) error {
+		write := func(w io.Writer) error {
+			buf := bufio.NewWriterSize(w, 64<<10)
+			if err := e.write(p, b, buf, ch, when); err != nil {
+				return err
+			}
+			return buf.Flush()
+		}
+		if e.Output != "" {
+			return writeFile(e.Output, write)
+		}
+		return unread(write(p.stdout))
+	})
+}
+
+func (e *exportCommand) write(p *process, b *bus, w *bufio.Writer, ch string, when since) (err error) {
+	after := int64(0)
+	switch {
+	case when.id != nil:
+		after = *when.id
+	case !when.at.IsZero():
+		if after, err = positionAt(p.ctx, b, []string{ch}, when.at); err != nil {
+			return err
+		}
+	}
+	head, err := headOf(p.ctx, b)
+	if err != nil {
+		return err
+	}
+	out := &printer{w: w, json: true}
+	if e.Format == "markdown" {
+		_, _ = fmt.Fprintf(w, "# %s\n", ch) // an error stays with the writer
+	}
+	progress := &progress{w: p.stderr, next: time.Now().Add(2 * time.Second), from: after, to: head}
+	for {
+		part, err := piece(p.ctx, b, ch, map[string]int64{"after_id": after, "limit": 200})
+		if err != nil {
+			return err
+		}
+		if after > 0 && !part.Recovered {
+			_, _ = fmt.Fprintf(p.stderr, "crosstalk: messages after %d are gone: they were older than the hub keeps them\n", after)
+		}
+		for i := range part.Messages {
+			m := &part.Messages[i]
+			if m.ID > head {
+				return progress.end()
+			}
+			if e.Format == "markdown" {
+				err = markdown(w, m)
+			} else {
+				err = out.object(m)
+			}
+			if err != nil {
+				return err
+			}
+			progress.count++
+		}
+		after = part.NextAfterID
+		if !part.More || after >= head {
+			return progress.end()
+		}
+		progress.tell(after)
+	}
+}
+
+// progress tells on w, now and then, how far a long work has come.
+type progress struct {
+	w        io.Writer
+	next     time.Time
+	from, to int64
+	count    int
+	told     bool
+}
+
+func (g *progress) tell(at int64) {
+	if now := time.Now(); now.After(g.next) {
+		g.told, g.next = true, now.Add(2*time.Second)
+		_, _ = fmt.Fprintf(g.w, "%d messages, about %d %%\n", g.count, 100*(at-g.from)/max(1, g.to-g.from))
+	}
+}
+
+func (g *progress) end() error {
+	if g.told {
+		_, _ = fmt.Fprintf(g.w, "%d messages, all\n", g.count)
+	}
+	return nil
+}
+
+// markdown writes one message under a heading of its own. Its text is quoted, so that no heading in it passes for one.
+func markdown(w io.Writer, m *models.Message) error {
+	head := fmt.Sprintf("\n## %d, %s, %s", m.ID, strings.ReplaceAll(name(m.Sender), "`", "'"), m.CreatedAt)
+	if m.Type != models.TypeMessage {
+		head += ", " + line(string(m.Type))
+	}
+	if m.InReplyTo != nil {
+		head += fmt.Sprintf(", to %d", *m.InReplyTo)
+	}
+	_, err := fmt.Fprintf(w, "%s\n\n> %s\n", head, paragraph(m.Content, "> "))
+	return err
+}
