@@ -26,7 +26,7 @@ longer.
 
 Examples:
 
-    crosstalk export '#design' --format markdown -o design.md
+    crosstalk export '#plans' --format markdown -o plans.md
     crosstalk export build --since 7d | jq -r 'select(.message_type == "status") | .content'`
 }
 
