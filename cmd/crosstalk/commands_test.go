@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"crosstalk/models"
 )
@@ -21,8 +20,8 @@ type did struct {
 	err       error
 }
 
-// command runs one that ends by itself, with stdin as its input, as a user called me.
-func command(t *testing.T, getenv func(string) string, stdin string, args ...string) did {
+// does runs a command that ends by itself, with stdin as its input, as a user called me.
+func does(t *testing.T, getenv func(string) string, stdin string, args ...string) did {
 	t.Helper()
 	var out, errs bytes.Buffer
 	named := func(name string) string {
@@ -92,7 +91,7 @@ func TestCommandsDoTheSameEachWay(t *testing.T) {
 			{stdin: "", args: "data put empty", code: 2},
 			{args: "instances", want: "INSTANCE  STATUS  SEEN  KIND  MODEL  DESCRIPTION\n"},
 		} {
-			got := command(t, getenv, step.stdin, strings.Fields(step.args)...)
+			got := does(t, getenv, step.stdin, strings.Fields(step.args)...)
 			if out := strings.ReplaceAll(times.ReplaceAllString(got.out, "TIME"), "me, bob", "bob, me"); out != step.want || got.code != step.code {
 				t.Errorf("crosstalk %s:\n%q, exit code %d (%v)\nwant\n%q, %d", step.args, out, got.code, got.err, step.want, step.code)
 			}
@@ -115,7 +114,7 @@ func TestErrorsHaveTheHubsWordsAndCode(t *testing.T) {
 		{"sesame", "data get nothing", `"nothing": list what there is to see the keys (not_found)`, 1},
 		{"sesame", "send a --as system x", `sender "system" is reserved: choose a name of your own, such as "system-1" (invalid)`, 1},
 	} {
-		got := command(t, env("CROSSTALK_URL", r.url, "CROSSTALK_KEY", step.key), "", strings.Fields(step.args)...)
+		got := does(t, env("CROSSTALK_URL", r.url, "CROSSTALK_KEY", step.key), "", strings.Fields(step.args)...)
 		if got.code != step.code || !strings.Contains(fmt.Sprint(got.err), step.want) {
 			t.Errorf("%s with key %q: %v, exit code %d, want %q", step.args, step.key, got.err, got.code, step.want)
 		}
@@ -138,7 +137,7 @@ func TestMisuseOfCommandsIsRefused(t *testing.T) {
 		"send a --wait=-1s x":                          "neither can be less than 0",
 		"export":                                       "expected \"<channel>\"",
 	} {
-		got := command(t, env(), "", strings.Fields(args)...)
+		got := does(t, env(), "", strings.Fields(args)...)
 		if got.code == 0 || !strings.Contains(fmt.Sprint(got.err), want) {
 			t.Errorf("%s: %v, exit code %d, want %q", args, got.err, got.code, want)
 		}
@@ -148,7 +147,7 @@ func TestMisuseOfCommandsIsRefused(t *testing.T) {
 	}
 	// What is given goes before what is set by a variable.
 	for _, args := range []string{"send a x --db " + db, "channels --db " + db} {
-		command(t, env("CROSSTALK_URL", "http://localhost:1"), "", strings.Fields(args)...).well(t)
+		does(t, env("CROSSTALK_URL", "http://localhost:1"), "", strings.Fields(args)...).well(t)
 	}
 }
 
@@ -158,7 +157,7 @@ func TestSendWaitsForTheAnswer(t *testing.T) {
 	getenv := env("CROSSTALK_URL", r.url)
 	asked := make(chan did)
 	go func() {
-		asked <- command(t, getenv, "", "send", "q", "--wait", "30s", "--type", "request", "which one?")
+		asked <- does(t, getenv, "", "send", "q", "--wait", "30s", "--type", "request", "which one?")
 	}()
 	eventually(t, func() bool {
 		var p page
@@ -177,7 +176,7 @@ func TestSendWaitsForTheAnswer(t *testing.T) {
 	if got := <-asked; got.well(t) != "this\none\n" || !strings.Contains(got.errs, "5 from bob:") {
 		t.Errorf("printed %q and %q", got.out, got.errs)
 	}
-	if got := command(t, getenv, "", "send", "q", "--wait", "100ms", "anybody?"); got.code != 3 || got.out != "" {
+	if got := does(t, getenv, "", "send", "q", "--wait", "100ms", "anybody?"); got.code != 3 || got.out != "" {
 		t.Errorf("nobody answered: %q, exit code %d (%v)", got.out, got.code, got.err)
 	}
 }
@@ -191,7 +190,7 @@ func TestExportStreamsAllPages(t *testing.T) {
 		post(t, c, r.url, []string{"big", "other"}[i%2], fmt.Sprintf("number %d", i))
 	}
 	file := filepath.Join(dir, "out.jsonl")
-	command(t, env("CROSSTALK_URL", r.url), "", "export", "#big", "-o", file, "--url", r.url).well(t)
+	does(t, env("CROSSTALK_URL", r.url), "", "export", "#big", "-o", file, "--url", r.url).well(t)
 	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -208,30 +207,14 @@ func TestExportStreamsAllPages(t *testing.T) {
 		t.Errorf("%d messages, want %d", next/2, n/2)
 	}
 	// An export that fails leaves what was there, and nothing beside it.
-	got := command(t, env(), "", "export", "#big", "-o", file, "--db", filepath.Join(dir, "none.db"))
+	got := does(t, env(), "", "export", "#big", "-o", file, "--db", filepath.Join(dir, "none.db"))
 	if again, err := os.ReadFile(file); got.code != 1 || err != nil || !bytes.Equal(again, b) {
 		t.Errorf("exit code %d, the file changed: %v, %v", got.code, !bytes.Equal(again, b), err)
 	}
-	if got = command(t, env(), "", "export", "big", "--url", r.url, "-o", filepath.Join(dir, "no", "folder")); got.code != 1 {
+	if got = does(t, env(), "", "export", "big", "--url", r.url, "-o", filepath.Join(dir, "no", "folder")); got.code != 1 {
 		t.Errorf("into no folder: %v", got.err)
 	}
 	if names, err := os.ReadDir(dir); err != nil || len(names) != 1 {
 		t.Errorf("left behind: %v, %v", names, err)
-	}
-}
-
-func TestProgressIsToldOfLongWorkOnly(t *testing.T) {
-	var errs bytes.Buffer
-	g := &progress{w: &errs, next: time.Now().Add(time.Hour), to: 1000}
-	g.count = 200
-	g.tell(400)
-	if err := g.end(); err != nil || errs.Len() > 0 {
-		t.Errorf("%v, %q", err, errs.String())
-	}
-	g.next = time.Now()
-	g.tell(400)
-	g.count = 500
-	if err := g.end(); err != nil || errs.String() != "200 messages, about 40 %\n500 messages, all\n" {
-		t.Errorf("%v, %q", err, errs.String())
 	}
 }

@@ -73,7 +73,11 @@ func (e *exportCommand) write(p *process, b *bus, w *bufio.Writer, ch string, wh
 	if e.Format == "markdown" {
 		_, _ = fmt.Fprintf(w, "# %s\n", ch) // an error stays with the writer
 	}
-	progress := &progress{w: p.stderr, next: time.Now().Add(2 * time.Second), from: after, to: head}
+	newest, err := piece(p.ctx, b, ch, map[string]int64{"before_id": head + 1, "limit": 1})
+	if err != nil {
+		return err
+	}
+	tell, first := progress(p.stderr), int64(0)
 	for {
 		part, err := piece(p.ctx, b, ch, map[string]int64{"after_id": after, "limit": 200})
 		if err != nil {
@@ -85,7 +89,7 @@ func (e *exportCommand) write(p *process, b *bus, w *bufio.Writer, ch string, wh
 		for i := range part.Messages {
 			m := &part.Messages[i]
 			if m.ID > head {
-				return progress.end()
+				return nil
 			}
 			if e.Format == "markdown" {
 				err = markdown(w, m)
@@ -95,37 +99,18 @@ func (e *exportCommand) write(p *process, b *bus, w *bufio.Writer, ch string, wh
 			if err != nil {
 				return err
 			}
-			progress.count++
+			if first == 0 {
+				first = m.Seq
+			}
 		}
 		after = part.NextAfterID
 		if !part.More || after >= head {
-			return progress.end()
+			return nil
 		}
-		progress.tell(after)
+		if n := len(part.Messages); n > 0 && len(newest.Messages) > 0 {
+			tell(part.Messages[n-1].Seq-first+1, newest.Messages[0].Seq-first+1)
+		}
 	}
-}
-
-// progress tells on w, now and then, how far a long work has come.
-type progress struct {
-	w        io.Writer
-	next     time.Time
-	from, to int64
-	count    int
-	told     bool
-}
-
-func (g *progress) tell(at int64) {
-	if now := time.Now(); now.After(g.next) {
-		g.told, g.next = true, now.Add(2*time.Second)
-		_, _ = fmt.Fprintf(g.w, "%d messages, about %d %%\n", g.count, 100*(at-g.from)/max(1, g.to-g.from))
-	}
-}
-
-func (g *progress) end() error {
-	if g.told {
-		_, _ = fmt.Fprintf(g.w, "%d messages, all\n", g.count)
-	}
-	return nil
 }
 
 // markdown writes one message under a heading of its own. Its text is quoted, so that no heading in it passes for one.

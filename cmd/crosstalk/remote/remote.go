@@ -38,6 +38,7 @@ type Client struct {
 	base *url.URL
 	key  string
 	http *http.Client
+	most int64 // bytes of an answer
 }
 
 // Error is a hub's refusal.
@@ -70,7 +71,7 @@ func New(o Options) (*Client, error) {
 		o.Dial = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
 	}
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DialContext: o.Dial, TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: time.Minute}
-	return &Client{base: base, key: o.Key, http: &http.Client{Transport: transport, CheckRedirect: stay}}, nil
+	return &Client{base: base, key: o.Key, http: &http.Client{Transport: transport, CheckRedirect: stay}, most: maxAnswer}, nil
 }
 
 // stay follows no redirect: one from http to https would have shown the key to the network already.
@@ -174,12 +175,12 @@ func (c *Client) ask(ctx context.Context, method, path string, q url.Values, bod
 		return fmt.Errorf("the hub at %s cannot be reached: %w", c.Host(), err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, c.most+1))
 	switch {
 	case err != nil:
 		return fmt.Errorf("the answer of %s was cut off: %w", c.Host(), err)
-	case len(answer) > maxAnswer:
-		return fmt.Errorf("the answer of %s is larger than %d MiB", c.Host(), maxAnswer>>20)
+	case int64(len(answer)) > c.most:
+		return fmt.Errorf("the answer of %s is larger than %d MiB", c.Host(), c.most>>20)
 	case resp.StatusCode != http.StatusOK:
 		return c.refusal(resp, answer)
 	case into == nil:

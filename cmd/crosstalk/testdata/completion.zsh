@@ -10,6 +10,14 @@ _crosstalk() {
 		' serve') at+=" $word" ;;
 		' mcp') at+=" $word" ;;
 		' mcp-config') at+=" $word" ;;
+		' send') at+=" $word" ;;
+		' tail') at+=" $word" ;;
+		' channels') at+=" $word" ;;
+		' instances') at+=" $word" ;;
+		' search') at+=" $word" ;;
+		' data') at+=" $word" ;;
+		' export') at+=" $word" ;;
+		' doctor') at+=" $word" ;;
 		' import') at+=" $word" ;;
 		' version') at+=" $word" ;;
 		' completion') at+=" $word" ;;
@@ -35,6 +43,67 @@ _crosstalk() {
 		' mcp --wait-ceiling') skip=1 ;;
 		' mcp --mutual-grace') skip=1 ;;
 		' mcp-config --url') skip=1 ;;
+		' send --type') skip=1 ;;
+		' send --reply-to') skip=1 ;;
+		' send --wait') skip=1 ;;
+		' send --idempotency-key') skip=1 ;;
+		' send --as') skip=1 ;;
+		' send --url') skip=1 ;;
+		' send --key') skip=1 ;;
+		' send --db') skip=1 ;;
+		' tail --since') skip=1 ;;
+		' tail --last') skip=1 ;;
+		' tail --url') skip=1 ;;
+		' tail --key') skip=1 ;;
+		' tail --db') skip=1 ;;
+		' channels --unread') skip=1 ;;
+		' channels --limit') skip=1 ;;
+		' channels --url') skip=1 ;;
+		' channels --key') skip=1 ;;
+		' channels --db') skip=1 ;;
+		' instances list') at+=" $word" ;;
+		' instances list --limit') skip=1 ;;
+		' instances list --url') skip=1 ;;
+		' instances list --key') skip=1 ;;
+		' instances list --db') skip=1 ;;
+		' search --channel') skip=1 ;;
+		' search --sender') skip=1 ;;
+		' search --limit') skip=1 ;;
+		' search --url') skip=1 ;;
+		' search --key') skip=1 ;;
+		' search --db') skip=1 ;;
+		' data put') at+=" $word" ;;
+		' data get') at+=" $word" ;;
+		' data ls') at+=" $word" ;;
+		' data rm') at+=" $word" ;;
+		' data put --description') skip=1 ;;
+		' data put --channel') skip=1 ;;
+		' data put --if-version') skip=1 ;;
+		' data put --as') skip=1 ;;
+		' data put --url') skip=1 ;;
+		' data put --key') skip=1 ;;
+		' data put --db') skip=1 ;;
+		' data get --output') skip=1 ;;
+		' data get --url') skip=1 ;;
+		' data get --key') skip=1 ;;
+		' data get --db') skip=1 ;;
+		' data ls --limit') skip=1 ;;
+		' data ls --url') skip=1 ;;
+		' data ls --key') skip=1 ;;
+		' data ls --db') skip=1 ;;
+		' data rm --as') skip=1 ;;
+		' data rm --url') skip=1 ;;
+		' data rm --key') skip=1 ;;
+		' data rm --db') skip=1 ;;
+		' export --format') skip=1 ;;
+		' export --since') skip=1 ;;
+		' export --output') skip=1 ;;
+		' export --url') skip=1 ;;
+		' export --key') skip=1 ;;
+		' export --db') skip=1 ;;
+		' doctor --url') skip=1 ;;
+		' doctor --key') skip=1 ;;
+		' doctor --db') skip=1 ;;
 		' import cross-claude') at+=" $word" ;;
 		' import cross-claude --db') skip=1 ;;
 		' import cross-claude --log-level') skip=1 ;;
@@ -70,12 +139,68 @@ _crosstalk() {
 	' mcp --wait-ceiling') _message value; return ;;
 	' mcp --mutual-grace') _message value; return ;;
 	' mcp-config --url') _message value; return ;;
+	' send --type') compadd -- message request response status handoff done ; return ;;
+	' send --reply-to') _message value; return ;;
+	' send --wait') _message value; return ;;
+	' send --idempotency-key') _message value; return ;;
+	' send --as') _message value; return ;;
+	' send --url') _message value; return ;;
+	' send --key') _message value; return ;;
+	' send --db') _files; return ;;
+	' tail --since') _message value; return ;;
+	' tail --last') _message value; return ;;
+	' tail --url') _message value; return ;;
+	' tail --key') _message value; return ;;
+	' tail --db') _files; return ;;
+	' channels --unread') _message value; return ;;
+	' channels --limit') _message value; return ;;
+	' channels --url') _message value; return ;;
+	' channels --key') _message value; return ;;
+	' channels --db') _files; return ;;
+	' instances list --limit') _message value; return ;;
+	' instances list --url') _message value; return ;;
+	' instances list --key') _message value; return ;;
+	' instances list --db') _files; return ;;
+	' search --channel') _message value; return ;;
+	' search --sender') _message value; return ;;
+	' search --limit') _message value; return ;;
+	' search --url') _message value; return ;;
+	' search --key') _message value; return ;;
+	' search --db') _files; return ;;
+	' data put --description') _message value; return ;;
+	' data put --channel') _message value; return ;;
+	' data put --if-version') _message value; return ;;
+	' data put --as') _message value; return ;;
+	' data put --url') _message value; return ;;
+	' data put --key') _message value; return ;;
+	' data put --db') _files; return ;;
+	' data get --output') _files; return ;;
+	' data get --url') _message value; return ;;
+	' data get --key') _message value; return ;;
+	' data get --db') _files; return ;;
+	' data ls --limit') _message value; return ;;
+	' data ls --url') _message value; return ;;
+	' data ls --key') _message value; return ;;
+	' data ls --db') _files; return ;;
+	' data rm --as') _message value; return ;;
+	' data rm --url') _message value; return ;;
+	' data rm --key') _message value; return ;;
+	' data rm --db') _files; return ;;
+	' export --format') compadd -- jsonl markdown ; return ;;
+	' export --since') _message value; return ;;
+	' export --output') _files; return ;;
+	' export --url') _message value; return ;;
+	' export --key') _message value; return ;;
+	' export --db') _files; return ;;
+	' doctor --url') _message value; return ;;
+	' doctor --key') _message value; return ;;
+	' doctor --db') _files; return ;;
 	' import cross-claude --db') _files; return ;;
 	' import cross-claude --log-level') compadd -- debug info warn error ; return ;;
 	esac
 	case "$at" in
 	'')
-		items=('serve:Run the hub: REST, WebSocket, Server-Sent Events and MCP on one port.' 'mcp:Serve one AI client over standard input and output.' 'mcp-config:Print what an AI client'"'"'s configuration must say.' 'import:Take over the messages of another program.' 'version:Print the version of this build and of what it stands on.' 'completion:Print a script that completes this command in your shell.' '--help:Show context-sensitive help.' )
+		items=('serve:Run the hub: REST, WebSocket, Server-Sent Events and MCP on one port.' 'mcp:Serve one AI client over standard input and output.' 'mcp-config:Print what an AI client'"'"'s configuration must say.' 'send:Send a message, and wait for the answer if asked to.' 'tail:Show messages as they come.' 'channels:List channels.' 'instances:List who has been here, and who is online.' 'search:Search messages.' 'data:Put, get, list and remove shared data.' 'export:Write out all messages of a channel.' 'doctor:Find out what is wrong, and what to mend.' 'import:Take over the messages of another program.' 'version:Print the version of this build and of what it stands on.' 'completion:Print a script that completes this command in your shell.' '--help:Show context-sensitive help.' )
 		;;
 	' serve')
 		items=('--help:Show context-sensitive help.' '--addr:Listen here. localhost is both loopback addresses, an empty host is all interfaces. Without it: localhost:8787.' '--port:Listen on this port, as hosting platforms ask: on all interfaces if there is a key, else on loopback. --addr goes before.' '--server-url:Where clients reach this hub, such as https://bus.example.com.' '--pprof:Serve Go'"'"'s profiles here; a loopback address.' '--key:The key that every caller must show as Authorization: Bearer KEY. Give it as a variable: arguments can be seen by everyone on the machine.' '--allowed-host:Without a key, also answer to this name; for instance the machine'"'"'s own.' '--allowed-origin:Let web pages from here call the hub, such as https://app.example.com.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database. Not in this build: the hub refuses to start with it.' '--cleanup-days:Delete messages older than this; 0 keeps all. Without it: 30.' '--compat:MCP clients see the name cross-claude-mcp, for configurations that look for it.' '--log-level:debug, info, warn or error. Only debug shows what messages say.' '--log-format:text, json, or auto: text on a terminal and JSON elsewhere.' '--wait-ceiling:No wait of an MCP client lasts longer. Without it: 25.' '--mutual-grace:After so long one of those that only wait for each other is told. Without it: 30000.' )
@@ -85,6 +210,45 @@ _crosstalk() {
 		;;
 	' mcp-config')
 		items=('claude-code' 'claude-desktop' 'claude-ai' 'codex' 'gemini' 'cursor' 'vscode' 'chatgpt' '--help:Show context-sensitive help.' '--url:For the hub there. Without it: for a database of this machine.' '--push:With live push; for claude-code on this machine only.' )
+		;;
+	' send')
+		items=('--help:Show context-sensitive help.' '--type:message, request, response, status, handoff or done. Without it: message.' '--reply-to:The message that this one answers.' '--wait:Wait so long for an answer, such as 60s or 10m, and print it.' '--idempotency-key:Whatever is sent with the same key within 24 hours is stored once.' '--json:Print JSON, one object on each line.' '--as:Who speaks. Without it: your user name.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		;;
+	' tail')
+		items=('--help:Show context-sensitive help.' '--since:Begin after this message, this long ago, or at this time: 1200, 90m, 7d, 2026-11-23T10:00.' '--last:Without --since, begin with so many of the newest messages. Without it: 10.' '--json:Print JSON, one message on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		;;
+	' channels')
+		items=('--help:Show context-sensitive help.' '--unread:Also count what this instance has not read.' '--limit:List at most so many. Without it: 200.' '--json:Print JSON, one object on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		;;
+	' instances')
+		items=('list:List who has been here, and who is online.' '--help:Show context-sensitive help.' )
+		;;
+	' instances list')
+		items=('--help:Show context-sensitive help.' '--online:Only those that are online.' '--limit:List at most so many. Without it: 200.' '--json:Print JSON, one object on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		;;
+	' search')
+		items=('--help:Show context-sensitive help.' '--channel:Only there.' '--sender:Only by this instance.' '--limit:Show at most so many, the newest. Without it: 10.' '--json:Print JSON, one message on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		;;
+	' data')
+		items=('put:Share a file, or standard input, under a key.' 'get:Write what is shared under a key to standard output, or to a file.' 'ls:List what is shared.' 'rm:Remove what is shared under a key.' '--help:Show context-sensitive help.' )
+		;;
+	' data put')
+		items=('--help:Show context-sensitive help.' '--description:What it is.' '--channel:The channel that it belongs to.' '--if-version:Only over this version; 0: only if there is none.' '--json:Print JSON.' '--as:Who speaks. Without it: your user name.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		;;
+	' data get')
+		items=('--help:Show context-sensitive help.' '--output:Write it there, in one piece or not at all.' '--json:Print JSON, with who shared it and when.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		;;
+	' data ls')
+		items=('--help:Show context-sensitive help.' '--limit:List at most so many. Without it: 200.' '--json:Print JSON, one object on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		;;
+	' data rm')
+		items=('--help:Show context-sensitive help.' '--as:Who speaks. Without it: your user name.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		;;
+	' export')
+		items=('--help:Show context-sensitive help.' '--format:jsonl, one message on each line, or markdown. Without it: jsonl.' '--since:Begin after this message, this long ago, or at this time: 1200, 90m, 7d, 2026-11-23T10:00.' '--output:Write there, in one piece or not at all. Without it: standard output.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		;;
+	' doctor')
+		items=('--help:Show context-sensitive help.' '--read-only:Send no message, so try no round trip.' '--json:Print JSON, one object on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
 		;;
 	' import')
 		items=('cross-claude:Take over what a cross-claude-mcp has kept.' '--help:Show context-sensitive help.' )
