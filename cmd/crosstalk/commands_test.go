@@ -108,7 +108,7 @@ func TestErrorsHaveTheHubsWordsAndCode(t *testing.T) {
 		key, args, want string
 		code            int
 	}{
-		{"", "channels", "this hub needs its key: send it in the header Authorization: Bearer KEY", 1},
+		{"", "channels", "send it in the header Authorization: Bearer KEY", 1},
 		{"other", "tail", "(unauthenticated)", 1},
 		{"sesame\n", "channels", "the key contains a blank", 2},
 		{"sesame", "data get nothing", `"nothing": list what there is to see the keys (not_found)`, 1},

@@ -50,7 +50,7 @@ func TestEndsWhereTryingAgainIsNoUse(t *testing.T) {
 		h.start()
 		for _, key := range []string{"", "wrong"} {
 			c := h.client(Options{Channels: []string{"a"}, Key: key})
-			if _, err := c.Next(t.Context()); models.CodeOf(err) != models.Unauthenticated || !strings.Contains(err.Error(), "needs its key") {
+			if _, err := c.Next(t.Context()); models.CodeOf(err) != models.Unauthenticated || !strings.Contains(err.Error(), "Authorization: Bearer KEY") {
 				t.Errorf("key %q: %v", key, err)
 			}
 		}
