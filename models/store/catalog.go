@@ -45,8 +45,7 @@ func (s *Store) Resume(ctx context.Context, name string) error {
 
 func (s *Store) setPaused(ctx context.Context, name string, at *models.Time, reason string) error {
 	return s.Transact(ctx, func(tx *gorm.DB) error {
-		// The row that every append locks: those under way end first.
-		if err := tx.Exec("UPDATE bus SET last_at = last_at").Error; err != nil {
+		if err := lockLog(tx); err != nil {
 			return err
 		}
 		done := tx.Exec("UPDATE channels SET paused_at = ?, pause_reason = ? WHERE name = ?", at, reason, name)
@@ -99,7 +98,7 @@ func (s *Store) Channels(ctx context.Context, channels models.Patterns, limit in
 }
 
 // byActivity puts channels without a message behind all others: their last_id is null.
-const byActivity = "last_id DESC, created_at DESC, name"
+const byActivity = "last_id DESC NULLS LAST, created_at DESC, name"
 
 // FindChannels lists the channels, of some of them or all, whose name or description contains text.
 func (s *Store) FindChannels(ctx context.Context, channels models.Patterns, text string, limit int) ([]models.Channel, error) {
@@ -112,7 +111,8 @@ func (s *Store) FindChannels(ctx context.Context, channels models.Patterns, text
 	if n, err := models.ParseChannel(text); err == nil {
 		name = "%" + n + "%"
 	}
-	err = only(s.Reader(ctx), "name", channels).Where(`(name LIKE ? ESCAPE '\' OR description LIKE ? ESCAPE '\')`, name, pattern).
+	like := s.words.Like()
+	err = only(s.Reader(ctx), "name", channels).Where(`(name `+like+` ? ESCAPE '\' OR description `+like+` ? ESCAPE '\')`, name, pattern).
 		Order(byActivity).Limit(limit).Find(&list).Error
 	return list, s.reading(err)
 }

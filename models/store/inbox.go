@@ -75,8 +75,11 @@ func (s *Store) Acted(ctx context.Context, instance, conn string) error {
 // instance says that it stands there.
 func (s *Store) Stands(ctx context.Context, instance, ch string, at int64) error {
 	return s.Transact(ctx, func(tx *gorm.DB) error {
-		return tx.Exec(`UPDATE positions SET read_id = min(shown_id, ?) WHERE instance = ? AND (? = '*' OR channel = ?)
-			AND read_id < min(shown_id, ?)`, at, instance, ch, ch, at).Error
+		mine := tx.Table("positions").Where("instance = ? AND read_id < shown_id AND read_id < ?", instance, at)
+		if ch != models.Every {
+			mine = mine.Where("channel = ?", ch)
+		}
+		return mine.Update("read_id", gorm.Expr("CASE WHEN shown_id < ? THEN shown_id ELSE ? END", at, at)).Error
 	})
 }
 
@@ -95,10 +98,10 @@ func (s *Store) Show(ctx context.Context, instance, conn string, marks []Mark) e
 			}
 			// A mark that begins beyond what was shown leaves a hole: nothing moves.
 			err := tx.Exec(`UPDATE positions SET
-				read_id = CASE WHEN ? <= read_id THEN max(read_id, min(shown_id, ?)) ELSE read_id END,
-				shown_id = max(shown_id, ?), shown_by = ?
+				read_id = CASE WHEN ? > read_id THEN read_id WHEN shown_id > ? THEN ? WHEN shown_id > read_id THEN shown_id ELSE read_id END,
+				shown_id = CASE WHEN shown_id > ? THEN shown_id ELSE ? END, shown_by = ?
 				WHERE instance = ? AND channel = ? AND ? <= shown_id AND ? > read_id`,
-				m.From, m.To, m.To, conn, instance, m.Channel, m.From, m.To).Error
+				m.From, m.To, m.To, m.To, m.To, conn, instance, m.Channel, m.From, m.To).Error
 			if err != nil {
 				return err
 			}

@@ -85,8 +85,8 @@ func (s *Store) Seen(ctx context.Context, signs []Sign, holding bool) error {
 			if sign.Left {
 				left = sign.At
 			}
-			err := tx.Exec(`UPDATE instances SET last_seen = max(last_seen, ?), last_channel = coalesce(nullif(?, ''), last_channel),
-				left_at = ? WHERE id = ?`, sign.At, sign.Channel, left, sign.ID).Error
+			err := tx.Exec(`UPDATE instances SET last_seen = CASE WHEN last_seen > ? THEN last_seen ELSE ? END, last_channel = coalesce(nullif(?, ''), last_channel),
+				left_at = ? WHERE id = ?`, sign.At, sign.At, sign.Channel, left, sign.ID).Error
 			if err != nil {
 				return err
 			}

@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode"
 
+	"gorm.io/gorm"
+
 	"crosstalk/models"
 )
 
@@ -133,7 +135,9 @@ func searchFinds(t *testing.T, db database) {
 	look("after indexing")
 	// Half of them indexed.
 	exec(t, s, "UPDATE bus SET indexed_id = 8")
-	exec(t, s, "DELETE FROM message_words WHERE rowid > 8")
+	if err := s.Transact(t.Context(), func(tx *gorm.DB) error { return s.words.RemoveWords(tx, sequence(9, 100)) }); err != nil {
+		t.Fatal(err)
+	}
 	look("half way")
 	// What was looked for is removed.
 	index(t, s)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -14,15 +15,21 @@ import (
 
 	"crosstalk/models"
 	"crosstalk/models/store/ledger"
+	"crosstalk/models/store/postgres"
 	"crosstalk/models/store/sqlite"
 )
 
 // Options are the settings of a Store.
 type Options struct {
-	Path string        // of the SQLite file
-	Keep time.Duration // messages older than this are removed; 0 keeps all
-	Log  *slog.Logger
+	Path        string        // of the SQLite file
+	URL         string        // of the PostgreSQL database, which goes before
+	Connections int           // to that one at most; 0: Connections
+	Keep        time.Duration // messages older than this are removed; 0 keeps all
+	Log         *slog.Logger
 }
+
+// Connections is how many connections a process makes to PostgreSQL: hosts that rent out databases give few.
+const Connections = 5
 
 // Store is an open database. Its methods may be called from any goroutine.
 type Store struct {
@@ -95,7 +102,20 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context) (err error) {
+func (s *Store) open(ctx context.Context) error {
+	if s.opt.URL == "" {
+		return s.openFile(ctx)
+	}
+	db, err := postgres.Open(ctx, postgres.Options{URL: s.opt.URL, Node: s.node, Connections: cmp.Or(s.opt.Connections, Connections)})
+	if err != nil {
+		return err
+	}
+	s.db, s.words = db, db
+	return nil
+}
+
+// openFile opens the database while no other process does.
+func (s *Store) openFile(ctx context.Context) (err error) {
 	lock := sqlite.Lock(s.opt.Path)
 	if err := sqlite.MakeFolder(s.opt.Path); err != nil {
 		return err
@@ -190,6 +210,9 @@ func (s *Store) writing(err error) error {
 	if !s.failing.Swap(true) {
 		s.opt.Log.Error("database cannot be written", "error", err)
 	}
+	if errors.Is(err, ledger.ErrUnknown) {
+		return &unavailable{cause: err, text: "the connection to the message store was lost, and it is not known whether this was stored: send it again with the same idempotency_key, or look first"}
+	}
 	return &unavailable{cause: err, text: "the message store cannot write now: nothing was stored, try again"}
 }
 
@@ -220,3 +243,7 @@ func (s *Store) Transact(ctx context.Context, fn func(tx *gorm.DB) error) error 
 	}
 	return nil
 }
+
+// lockLog locks the row that every append locks: those under way end first, others wait. Whoever changes what appends
+// change does this first, so that no two wait for each other.
+func lockLog(tx *gorm.DB) error { return tx.Exec("UPDATE bus SET last_at = last_at").Error }

@@ -97,6 +97,9 @@ func (s *Store) prune(ctx context.Context, now, end time.Time) (done bool, err e
 // the log, so looking at the oldest is enough. Only what is indexed goes: the index forgets it too.
 func (s *Store) pruneBatch(ctx context.Context, before models.Time) (n int, err error) {
 	return n, s.Transact(ctx, func(tx *gorm.DB) error {
+		if err := lockLog(tx); err != nil {
+			return err
+		}
 		var old []models.Message
 		err := tx.Select("id", "channel", "created_at").Where("id <= (SELECT indexed_id FROM bus)").
 			Order("id").Limit(pruneBatch).Find(&old).Error
@@ -126,12 +129,13 @@ func (s *Store) remove(tx *gorm.DB, old []models.Message) error {
 		return err
 	}
 	for ch, g := range channels {
-		err := tx.Exec("UPDATE channels SET message_count = message_count - ?, pruned_id = max(pruned_id, ?) WHERE name = ?", g.count, g.last, ch).Error
+		err := tx.Exec("UPDATE channels SET message_count = message_count - ?, pruned_id = ? WHERE name = ?", g.count, g.last, ch).Error
 		if err != nil {
 			return err
 		}
 	}
-	return tx.Exec("UPDATE bus SET pruned_id = max(pruned_id, ?)", ids[len(ids)-1]).Error
+	last := ids[len(ids)-1]
+	return tx.Exec("UPDATE bus SET pruned_id = ? WHERE pruned_id < ?", last, last).Error
 }
 
 // forget drops idempotency keys that hold no more and senders and processes that are no more.
