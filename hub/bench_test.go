@@ -24,8 +24,12 @@ func percentiles(b *testing.B, took []time.Duration) {
 }
 
 // eventually looks again and again until what goroutines do is done.
-func eventually(done func() bool) {
-	for !done() {
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !ok(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("after a minute still not: %s", what)
+		}
 		time.Sleep(100 * time.Microsecond)
 	}
 }
@@ -65,7 +69,7 @@ func BenchmarkWake(b *testing.B) {
 					}
 				})
 			}
-			eventually(func() bool { return h.feed.open() == waiters-1 })
+			eventually(b, "all is delivered", func() bool { return h.feed.open() == waiters-1 })
 			var took []time.Duration
 			b.ResetTimer()
 			for range b.N {
@@ -77,11 +81,11 @@ func BenchmarkWake(b *testing.B) {
 					}
 					woken <- time.Now()
 				}()
-				eventually(func() bool { return h.feed.open() == waiters })
+				eventually(b, "all is delivered", func() bool { return h.feed.open() == waiters })
 				began := time.Now()
 				say(b, h, "x", "bob", text)
 				took = append(took, (<-woken).Sub(began))
-				eventually(func() bool { return h.feed.open() < waiters })
+				eventually(b, "all is delivered", func() bool { return h.feed.open() < waiters })
 			}
 			b.StopTimer()
 			percentiles(b, took)

@@ -2,6 +2,8 @@ package hub
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -16,6 +18,7 @@ const (
 	feedPage   = 500             // messages a read when other processes wrote
 	lookEvery  = time.Second     // at the log, whether the bell rang or not
 	staleFeed  = 5 * time.Second // without a look, the hub is not ready
+	setBack    = 2 * time.Second // that the log ends before the position, before that is believed
 	leastRest  = time.Millisecond
 	mostRest   = 8 * time.Millisecond
 )
@@ -40,6 +43,8 @@ type feed struct {
 	bytes int
 	cold  *room // ends of the list by last push
 	hot   *room
+
+	shrunk time.Time // since when the log ends before the position; owned by run
 }
 
 func newFeed(st *store.Store, o Options, head int64) *feed {
@@ -185,7 +190,7 @@ func (f *feed) seats(ch, instance string) int {
 	return n
 }
 
-// run reads what other processes wrote, when told and every second.
+// run reads what other processes wrote, when told and every second. It fails only when the log has lost what it had.
 func (f *feed) run(ctx context.Context) error {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
@@ -215,6 +220,8 @@ func (f *feed) run(ctx context.Context) error {
 		switch {
 		case err == nil:
 			f.looked.Store(time.Now().UnixMilli())
+		case errors.Is(err, errSetBack):
+			return err
 		case !failing:
 			f.log.Error("log cannot be read", "error", err)
 		}
@@ -256,7 +263,11 @@ func (e *ear) heard(news bool) {
 
 // catchUp passes on all that the log has beyond the position, and says whether that was anything.
 func (f *feed) catchUp(ctx context.Context) (news bool, err error) {
+	was := f.position.Load()
 	head, err := f.store.Head(ctx)
+	if err == nil {
+		err = f.regress(head, was)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -281,6 +292,23 @@ func (f *feed) catchUp(ctx context.Context) (news bool, err error) {
 		}
 	}
 	return news, nil
+}
+
+// errSetBack ends the hub: ids that its subscribers have passed would be given to other messages. They come back to the
+// next process and are told that their cursor is past the head.
+var errSetBack = errors.New("the database was set back: a backup was restored, or a standby took over that had not all")
+
+// regress says whether the log, which ends at head, has been further when it was looked at before.
+func (f *feed) regress(head, was int64) error {
+	switch {
+	case head >= was:
+		f.shrunk = time.Time{}
+	case f.shrunk.IsZero():
+		f.shrunk = time.Now()
+	case time.Since(f.shrunk) >= setBack:
+		return fmt.Errorf("%w (the log ends at %d, and has been at %d)", errSetBack, head, was)
+	}
+	return nil
 }
 
 // skip moves the position to head if nobody subscribes.

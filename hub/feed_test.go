@@ -1,13 +1,17 @@
 package hub
 
 import (
+	"errors"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"gorm.io/gorm"
+
 	"crosstalk/models"
+	"crosstalk/models/store"
 )
 
 // echo is a bell that cannot tell who rings: everyone who has it hears all.
@@ -73,6 +77,44 @@ func TestAnEchoHidesNobody(t *testing.T) {
 			if took := time.Since(begun); took > mostRest || got[0].Sender != "bob" {
 				t.Fatalf("%s's message was there after %v", got[0].Sender, took)
 			}
+		}
+	})
+}
+
+// TestALogThatWasSetBackEndsTheHub takes back what was written, as a restored backup does.
+func TestALogThatWasSetBackEndsTheHub(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "bus.db")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = st.Close() }()
+		h, err := New(st, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- h.Run(t.Context()) }()
+		for range 5 {
+			say(t, h, "room", "alice", "hi")
+		}
+		back := func(by int) {
+			if err := st.Transact(t.Context(), func(tx *gorm.DB) error { return tx.Exec("UPDATE bus SET last_id = last_id - ?", by).Error }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		back(2)
+		time.Sleep(setBack)
+		back(-2) // a look that was late
+		time.Sleep(time.Minute)
+		select {
+		case err := <-done:
+			t.Fatalf("it ended: %v", err)
+		default:
+		}
+		back(1)
+		if err := <-done; !errors.Is(err, errSetBack) {
+			t.Errorf("it ended with %v", err)
 		}
 	})
 }

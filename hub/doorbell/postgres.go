@@ -40,6 +40,7 @@ func Dial(url, busID string, log *slog.Logger) (*Postgres, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bell: %w", err) // pgx leaves passwords out
 	}
+	delete(config.RuntimeParams, "pgbouncer") // is said to programs, not to the server
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = patience

@@ -147,7 +147,7 @@ func TestComesBackAfterTheDatabase(t *testing.T) {
 func TestRingsBeforeItRunsAreKept(t *testing.T) {
 	url := pgtest.Start(t)
 	b := dial(t, url, "x", quiet())
-	a, err := Dial(url, "x", quiet())
+	a, err := Dial(url+"&pgbouncer=true", "x", quiet())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,6 +59,7 @@ func onPostgres(t *testing.T) *foreign {
 	}
 	t.Cleanup(func() { _ = f.db.Close() })
 	f.exec(tables)
+	f.where += "&pgbouncer=true"
 	return f
 }
 

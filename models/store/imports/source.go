@@ -77,6 +77,7 @@ func (s *Source) openPostgres(ctx context.Context, where string) error {
 	if u, err := url.Parse(where); err == nil {
 		s.name = u.Redacted()
 	}
+	delete(config.RuntimeParams, "pgbouncer")           // is said to programs, not to the server
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec // poolers know no prepared statements
 	s.db = stdlib.OpenDB(*config)
 	if s.tx, err = s.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}); err != nil {
