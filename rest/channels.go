@@ -12,37 +12,6 @@ const (
 	mostListed = 1000
 )
 
-type registerBody struct {
-	InstanceID  string `json:"instance_id"`
-	Description string `json:"description"`
-	Model       string `json:"model"`
-}
-
-func (d *door) register(who models.Principal, in *registerBody, _ *query) (any, error) {
-	r, err := models.ParseRegistration(models.Registration{ID: in.InstanceID, Description: in.Description, Model: in.Model})
-	if err != nil {
-		return nil, err
-	}
-	return struct {
-		OK         bool   `json:"ok"`
-		InstanceID string `json:"instance_id"`
-	}{true, r.ID}, d.Hub.Register(context.Background(), who, r)
-}
-
-func (d *door) instances(who models.Principal, q *query) (any, error) {
-	status, limit := models.Status(q.text("status")), q.limit(listed, mostListed)
-	if status != "" && status != models.Online && status != models.Offline {
-		q.wrong(models.Errorf(models.Invalid, "status must be %s or %s", models.Online, models.Offline))
-	}
-	if q.err != nil {
-		return nil, q.err
-	}
-	found, err := d.Hub.Instances(context.Background(), who, status, limit)
-	return struct {
-		Instances []models.Instance `json:"instances"`
-	}{found}, err
-}
-
 type channelBody struct {
 	Name        string `json:"name"`
 	Description string `json:"description"`

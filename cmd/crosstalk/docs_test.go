@@ -73,7 +73,7 @@ func TestProtocolListsEveryRoute(t *testing.T) {
 	}
 	for _, route := range documented {
 		method, path, _ := strings.Cut(route, " ")
-		req, err := http.NewRequestWithContext(t.Context(), method, r.url+strings.NewReplacer("{channel}", "c", "{id}", "1", "{key}", "k").Replace(path), nil)
+		req, err := http.NewRequestWithContext(t.Context(), method, r.url+strings.NewReplacer("{channel}", "c", "{id}", "1", "{key}", "k", "{name}", "n").Replace(path), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
