@@ -22,6 +22,7 @@ type Config struct {
 	Compat         bool     // read ?api_key= on the paths of MCP
 
 	Keys    *access.Table // of named keys; nil: there are none
+	Trusted bool          // whoever comes in may read the database anyhow, and needs none of them
 	Sources []Source      // of other credentials
 	Log     *slog.Logger
 }
@@ -35,6 +36,7 @@ type Gate struct {
 	shared  bool // there is a shared key
 	keyHash [sha256.Size]byte
 	compat  bool
+	trusted bool
 	own     origin // of ServerURL; zero for none
 	hosts   map[authority]bool
 	origins map[origin]bool
@@ -53,7 +55,7 @@ func New(c Config) (*Gate, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	g := &Gate{
-		shared: c.Key != "", compat: c.Compat, hosts: map[authority]bool{}, origins: map[origin]bool{},
+		shared: c.Key != "", compat: c.Compat, trusted: c.Trusted, hosts: map[authority]bool{}, origins: map[origin]bool{},
 		keys: c.Keys, kick: make(chan struct{}, 1), version: -1,
 	}
 	g.keyed.Store(g.shared)
@@ -96,7 +98,7 @@ func (g *Gate) open(c Config) error {
 		if err != nil {
 			return err
 		}
-		g.keyed.Store(any || g.shared)
+		g.keyed.Store(any && !c.Trusted || g.shared)
 	}
 	g.leases = newLeases(sources, c.Log)
 	if g.keys != nil {
@@ -299,7 +301,7 @@ func (g *Gate) look(ctx context.Context) {
 	if err != nil || version == g.version {
 		return // the store has said what is wrong
 	}
-	if !g.keyed.Load() {
+	if !g.keyed.Load() && !g.trusted {
 		any, err := g.keys.AnyKey(ctx)
 		if err != nil {
 			return

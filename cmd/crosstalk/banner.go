@@ -13,7 +13,7 @@ func greet(w io.Writer, url string, port int, keyed bool) {
 	key, hint := "", ""
 	if keyed {
 		key = ` -H "Authorization: Bearer $MCP_API_KEY"`
-		hint = "MCP_API_KEY stands for the key that this hub was started with.\n\n"
+		hint = "MCP_API_KEY stands for a key of this hub.\n\n"
 	}
 	fill := strings.NewReplacer("KEY", key, "JSON", " -H 'Content-Type: application/json'", "URL", url,
 		"VERSION", versionText(), "PORT", strconv.Itoa(port), "HINT", hint)

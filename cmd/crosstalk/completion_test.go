@@ -24,8 +24,9 @@ func TestCompletesInBash(t *testing.T) {
 		line []string // the words as bash cuts them; the last one is being typed
 		want []string
 	}{
-		{[]string{""}, []string{"serve", "mcp", "mcp-config", "import", "version", "completion", "--help"}},
-		{[]string{"s"}, []string{"serve"}},
+		{[]string{""}, append(subcommands(t), "--help")},
+		{[]string{"v"}, []string{"version"}},
+		{[]string{"mc"}, []string{"mcp", "mcp-config"}},
 		{[]string{"--h"}, []string{"--help"}},
 		{[]string{"completion", ""}, []string{"bash", "zsh", "fish", "--help"}},
 		{[]string{"serve", "--log"}, []string{"--log-level", "--log-format"}},
@@ -46,6 +47,19 @@ func TestCompletesInBash(t *testing.T) {
 			}
 		})
 	}
+}
+
+// subcommands are all there are.
+func subcommands(t *testing.T) (names []string) {
+	t.Helper()
+	k, _, err := newParser(&commands{}, env(), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range k.Model.Children {
+		names = append(names, c.Name)
+	}
+	return names
 }
 
 // completeInBash lets bash do what it does when Tab is pressed.

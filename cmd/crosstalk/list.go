@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"crosstalk/cmd/crosstalk/remote"
 	"crosstalk/models"
 )
 
@@ -119,7 +120,24 @@ func ago(t *models.Time) string {
 
 // instancesCommand is about who takes part.
 type instancesCommand struct {
-	List instancesListCommand `cmd:"" default:"withargs" help:"List who has been here, and who is online."`
+	List    instancesListCommand    `cmd:"" default:"withargs" help:"List who has been here, and who is online."`
+	Release instancesReleaseCommand `cmd:"" help:"Make a name free, as if it had never registered."`
+}
+
+type instancesReleaseCommand struct {
+	Name string      `arg:"" help:"The name. Whoever it belongs to loses it; its messages stay."`
+	Hub  hubSettings `embed:""`
+}
+
+// Run frees the name.
+func (c *instancesReleaseCommand) Run(p *process) error {
+	return c.Hub.do(p, there, func(b *bus) error {
+		if err := b.Delete(p.ctx, "/api/instances"+remote.Path(c.Name), nil, nil); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(p.stdout, "%s is free\n", name(c.Name))
+		return unread(err)
+	})
 }
 
 type instancesListCommand struct {

@@ -70,6 +70,7 @@ type commands struct {
 	Send       sendCommand       `cmd:"" help:"Send a message, and wait for the answer if asked to."`
 	Tail       tailCommand       `cmd:"" help:"Show messages as they come."`
 	Channels   channelsCommand   `cmd:"" help:"List channels."`
+	Keys       keysCommand       `cmd:"" help:"Make, list, rotate and revoke keys."`
 	Instances  instancesCommand  `cmd:"" help:"List who has been here, and who is online."`
 	Search     searchCommand     `cmd:"" help:"Search messages."`
 	Data       dataCommand       `cmd:"" help:"Put, get, list and remove shared data."`

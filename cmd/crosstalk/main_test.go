@@ -71,7 +71,7 @@ func TestHelpSaysWhatThereIs(t *testing.T) {
 	for name, args := range map[string][]string{
 		"help.txt": {"--help"}, "help-serve.txt": {"serve", "--help"}, "help-version.txt": {"version", "-h"},
 		"help-completion.txt": {"completion", "--help"}, "help-mcp.txt": {"mcp", "--help"}, "help-import-cross-claude.txt": {"import", "cross-claude", "--help"}, "help-mcp-config.txt": {"mcp-config", "--help"},
-		"help-send.txt": {"send", "--help"}, "help-tail.txt": {"tail", "--help"}, "help-channels.txt": {"channels", "--help"},
+		"help-keys.txt": {"keys", "--help"}, "help-keys-create.txt": {"keys", "create", "--help"}, "help-send.txt": {"send", "--help"}, "help-tail.txt": {"tail", "--help"}, "help-channels.txt": {"channels", "--help"},
 		"help-instances.txt": {"instances", "--help"}, "help-search.txt": {"search", "--help"}, "help-data.txt": {"data", "--help"},
 		"help-data-put.txt": {"data", "put", "--help"}, "help-export.txt": {"export", "--help"}, "help-doctor.txt": {"doctor", "--help"},
 	} {

@@ -55,9 +55,7 @@ func openServer(ctx context.Context, log *slog.Logger, o serverOptions) (*server
 		return nil, err
 	}
 	s.local = l
-	if !o.trusted {
-		o.gate.Keys = access.New(l.store)
-	}
+	o.gate.Keys, o.gate.Trusted = access.New(l.store), o.trusted
 	if s.gate, err = auth.New(o.gate); err != nil {
 		return nil, errors.Join(err, l.close())
 	}

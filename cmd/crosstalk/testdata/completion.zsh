@@ -13,6 +13,7 @@ _crosstalk() {
 		' send') at+=" $word" ;;
 		' tail') at+=" $word" ;;
 		' channels') at+=" $word" ;;
+		' keys') at+=" $word" ;;
 		' instances') at+=" $word" ;;
 		' search') at+=" $word" ;;
 		' data') at+=" $word" ;;
@@ -61,11 +62,39 @@ _crosstalk() {
 		' channels --url') skip=1 ;;
 		' channels --key') skip=1 ;;
 		' channels --db') skip=1 ;;
+		' keys create') at+=" $word" ;;
+		' keys list') at+=" $word" ;;
+		' keys rotate') at+=" $word" ;;
+		' keys revoke') at+=" $word" ;;
+		' keys delete') at+=" $word" ;;
+		' keys create --scope') skip=1 ;;
+		' keys create --channels') skip=1 ;;
+		' keys create --expires') skip=1 ;;
+		' keys create --url') skip=1 ;;
+		' keys create --key') skip=1 ;;
+		' keys create --db') skip=1 ;;
+		' keys list --url') skip=1 ;;
+		' keys list --key') skip=1 ;;
+		' keys list --db') skip=1 ;;
+		' keys rotate --expires') skip=1 ;;
+		' keys rotate --url') skip=1 ;;
+		' keys rotate --key') skip=1 ;;
+		' keys rotate --db') skip=1 ;;
+		' keys revoke --url') skip=1 ;;
+		' keys revoke --key') skip=1 ;;
+		' keys revoke --db') skip=1 ;;
+		' keys delete --url') skip=1 ;;
+		' keys delete --key') skip=1 ;;
+		' keys delete --db') skip=1 ;;
 		' instances list') at+=" $word" ;;
+		' instances release') at+=" $word" ;;
 		' instances list --limit') skip=1 ;;
 		' instances list --url') skip=1 ;;
 		' instances list --key') skip=1 ;;
 		' instances list --db') skip=1 ;;
+		' instances release --url') skip=1 ;;
+		' instances release --key') skip=1 ;;
+		' instances release --db') skip=1 ;;
 		' search --channel') skip=1 ;;
 		' search --sender') skip=1 ;;
 		' search --limit') skip=1 ;;
@@ -157,10 +186,32 @@ _crosstalk() {
 	' channels --url') _message value; return ;;
 	' channels --key') _message value; return ;;
 	' channels --db') _files; return ;;
+	' keys create --scope') compadd -- read write admin ; return ;;
+	' keys create --channels') _message value; return ;;
+	' keys create --expires') _message value; return ;;
+	' keys create --url') _message value; return ;;
+	' keys create --key') _message value; return ;;
+	' keys create --db') _files; return ;;
+	' keys list --url') _message value; return ;;
+	' keys list --key') _message value; return ;;
+	' keys list --db') _files; return ;;
+	' keys rotate --expires') _message value; return ;;
+	' keys rotate --url') _message value; return ;;
+	' keys rotate --key') _message value; return ;;
+	' keys rotate --db') _files; return ;;
+	' keys revoke --url') _message value; return ;;
+	' keys revoke --key') _message value; return ;;
+	' keys revoke --db') _files; return ;;
+	' keys delete --url') _message value; return ;;
+	' keys delete --key') _message value; return ;;
+	' keys delete --db') _files; return ;;
 	' instances list --limit') _message value; return ;;
 	' instances list --url') _message value; return ;;
 	' instances list --key') _message value; return ;;
 	' instances list --db') _files; return ;;
+	' instances release --url') _message value; return ;;
+	' instances release --key') _message value; return ;;
+	' instances release --db') _files; return ;;
 	' search --channel') _message value; return ;;
 	' search --sender') _message value; return ;;
 	' search --limit') _message value; return ;;
@@ -200,7 +251,7 @@ _crosstalk() {
 	esac
 	case "$at" in
 	'')
-		items=('serve:Run the hub: REST, WebSocket, Server-Sent Events and MCP on one port.' 'mcp:Serve one AI client over standard input and output.' 'mcp-config:Print what an AI client'"'"'s configuration must say.' 'send:Send a message, and wait for the answer if asked to.' 'tail:Show messages as they come.' 'channels:List channels.' 'instances:List who has been here, and who is online.' 'search:Search messages.' 'data:Put, get, list and remove shared data.' 'export:Write out all messages of a channel.' 'doctor:Find out what is wrong, and what to mend.' 'import:Take over the messages of another program.' 'version:Print the version of this build and of what it stands on.' 'completion:Print a script that completes this command in your shell.' '--help:Show context-sensitive help.' )
+		items=('serve:Run the hub: REST, WebSocket, Server-Sent Events and MCP on one port.' 'mcp:Serve one AI client over standard input and output.' 'mcp-config:Print what an AI client'"'"'s configuration must say.' 'send:Send a message, and wait for the answer if asked to.' 'tail:Show messages as they come.' 'channels:List channels.' 'keys:Make, list, rotate and revoke keys.' 'instances:List who has been here, and who is online.' 'search:Search messages.' 'data:Put, get, list and remove shared data.' 'export:Write out all messages of a channel.' 'doctor:Find out what is wrong, and what to mend.' 'import:Take over the messages of another program.' 'version:Print the version of this build and of what it stands on.' 'completion:Print a script that completes this command in your shell.' '--help:Show context-sensitive help.' )
 		;;
 	' serve')
 		items=('--help:Show context-sensitive help.' '--addr:Listen here. localhost is both loopback addresses, an empty host is all interfaces. Without it: localhost:8787.' '--port:Listen on this port, as hosting platforms ask: on all interfaces if there is a key, else on loopback. --addr goes before.' '--server-url:Where clients reach this hub, such as https://bus.example.com.' '--pprof:Serve Go'"'"'s profiles here; a loopback address.' '--key:The key that every caller must show as Authorization: Bearer KEY. Give it as a variable: arguments can be seen by everyone on the machine.' '--allowed-host:Without a key, also answer to this name; for instance the machine'"'"'s own.' '--allowed-origin:Let web pages from here call the hub, such as https://app.example.com.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database. Not in this build: the hub refuses to start with it.' '--cleanup-days:Delete messages older than this; 0 keeps all. Without it: 30.' '--compat:MCP clients see the name cross-claude-mcp, for configurations that look for it.' '--log-level:debug, info, warn or error. Only debug shows what messages say.' '--log-format:text, json, or auto: text on a terminal and JSON elsewhere.' '--wait-ceiling:No wait of an MCP client lasts longer. Without it: 25.' '--mutual-grace:After so long one of those that only wait for each other is told. Without it: 30000.' )
@@ -220,11 +271,32 @@ _crosstalk() {
 	' channels')
 		items=('--help:Show context-sensitive help.' '--unread:Also count what this instance has not read.' '--limit:List at most so many. Without it: 200.' '--json:Print JSON, one object on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
 		;;
+	' keys')
+		items=('create:Make a key, and print it alone on a line: it is shown this once.' 'list:List keys. The keys themselves are nowhere to be read.' 'rotate:Put another key under a name, and print it. The old one opens nothing any more.' 'revoke:End a key for good. The names that belong to it stay its own.' 'delete:End a key and forget it. The names that belonged to it are free.' '--help:Show context-sensitive help.' )
+		;;
+	' keys create')
+		items=('--help:Show context-sensitive help.' '--scope:read, write, or admin, which also sees to keys, names and pauses. Without it: write.' '--channels:The only channels it has to do with, separated by commas; * stands for any piece of a name. Without it: all.' '--expires:When it ends: in so many days (90d) or hours (12h), or a date. Without it: never.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		;;
+	' keys list')
+		items=('--help:Show context-sensitive help.' '--json:Print JSON, one object on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		;;
+	' keys rotate')
+		items=('--help:Show context-sensitive help.' '--expires:When the new one ends. Without it: when the old one would have.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		;;
+	' keys revoke')
+		items=('--help:Show context-sensitive help.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		;;
+	' keys delete')
+		items=('--help:Show context-sensitive help.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		;;
 	' instances')
-		items=('list:List who has been here, and who is online.' '--help:Show context-sensitive help.' )
+		items=('list:List who has been here, and who is online.' 'release:Make a name free, as if it had never registered.' '--help:Show context-sensitive help.' )
 		;;
 	' instances list')
 		items=('--help:Show context-sensitive help.' '--online:Only those that are online.' '--limit:List at most so many. Without it: 200.' '--json:Print JSON, one object on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		;;
+	' instances release')
+		items=('--help:Show context-sensitive help.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
 		;;
 	' search')
 		items=('--help:Show context-sensitive help.' '--channel:Only there.' '--sender:Only by this instance.' '--limit:Show at most so many, the newest. Without it: 10.' '--json:Print JSON, one message on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
