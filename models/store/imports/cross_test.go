@@ -19,10 +19,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// bus opens a new store until the test ends.
-func bus(t *testing.T) *store.Store {
+// bus opens a new store until the test ends; in the same database where that is one of PostgreSQL.
+func bus(t *testing.T, f *foreign) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "bus.db")})
+	o := store.Options{Path: filepath.Join(t.TempDir(), "bus.db")}
+	if URL(f.where) {
+		o.URL = f.where
+	}
+	s, err := store.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +117,7 @@ func TestTakesAllOverWithItsIDs(t *testing.T) {
 	on(t, func(t *testing.T, f *foreign) {
 		f.talk()
 		was := f.state()
-		s := bus(t)
+		s := bus(t, f)
 		r := take(t, s, f)
 		if len(r.Notes) > 0 || r.Messages.Added != 5 || r.Channels.Added != 3 || r.Instances.Added != 2 || r.Data.Added != 1 || r.Positions.Added != 2 {
 			t.Errorf("the report says\n%s", r.String())
@@ -164,7 +168,7 @@ func TestTwiceAddsNothing(t *testing.T) {
 	on(t, func(t *testing.T, f *foreign) {
 		f.talk()
 		bad(f)
-		s := bus(t)
+		s := bus(t, f)
 		first := take(t, s, f)
 		was := log(t, s)
 		for range 2 {
@@ -182,7 +186,7 @@ func TestTwiceAddsNothing(t *testing.T) {
 func TestGoesOnWithWhatCameLater(t *testing.T) {
 	on(t, func(t *testing.T, f *foreign) {
 		f.talk()
-		s := bus(t)
+		s := bus(t, f)
 		take(t, s, f)
 		f.exec(`INSERT INTO messages (id, channel, sender, content, in_reply_to, created_at) VALUES (9, 'auth-dev', 'dave', 'late', 2, '2026-02-02 11:00:00')`)
 		r := take(t, s, f)
@@ -215,7 +219,7 @@ func say(t *testing.T, s *store.Store, content string) int64 {
 func TestTheBusGoesOnBehindIt(t *testing.T) {
 	f := onSQLite(t)
 	f.talk()
-	s := bus(t)
+	s := bus(t, f)
 	take(t, s, f)
 	if id := say(t, s, "new here"); id != 6 {
 		t.Errorf("the next message has id %d", id)
@@ -238,7 +242,7 @@ func TestNothingIsTakenOverAMessageOfOurOwn(t *testing.T) {
 			f.exec(`INSERT INTO messages (id, channel, sender, content) VALUES (6, 'general', 'alice', 'theirs'), (7, 'general', 'alice', 'more')`)
 		},
 	} {
-		s := bus(t)
+		s := bus(t, f)
 		prepare(s)
 		was := log(t, s)
 		r, err := tryTake(t, s, f)
@@ -254,7 +258,7 @@ func TestNothingIsTakenOverAMessageOfOurOwn(t *testing.T) {
 func TestOnlyFirstLeavesABusInUseAlone(t *testing.T) {
 	f := onSQLite(t)
 	f.talk()
-	s := bus(t)
+	s := bus(t, f)
 	say(t, s, "mine")
 	from, err := Open(t.Context(), f.where)
 	if err != nil {
@@ -270,7 +274,7 @@ func TestOnlyFirstLeavesABusInUseAlone(t *testing.T) {
 func TestWhatTheFirstHubRemovedIsTold(t *testing.T) {
 	on(t, func(t *testing.T, f *foreign) {
 		f.exec(`INSERT INTO messages (id, channel, sender, content, in_reply_to) VALUES (500, 'general', 'alice', 'a', 12), (503, 'late', 'alice', 'b', NULL), (510, 'general', 'alice', 'c', 500)`)
-		s := bus(t)
+		s := bus(t, f)
 		take(t, s, f)
 		for after, recovered := range map[int64]bool{0: false, 498: false, 499: true, 505: true} {
 			page, err := s.Page(t.Context(), models.Query{Channel: "general", After: &after, Limit: 10})
@@ -287,7 +291,7 @@ func TestWhatTheFirstHubRemovedIsTold(t *testing.T) {
 func TestACancelledImportLeavesNothing(t *testing.T) {
 	f := onSQLite(t)
 	f.exec(`WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1000) INSERT INTO messages (id, channel, sender, content) SELECT n, 'general', 'alice', 'text ' || n FROM n`)
-	s := bus(t)
+	s := bus(t, f)
 	from, err := Open(t.Context(), f.where)
 	if err != nil {
 		t.Fatal(err)
@@ -317,7 +321,7 @@ func TestACancelledImportLeavesNothing(t *testing.T) {
 func TestAFileInUseIsReadAsItIs(t *testing.T) {
 	f := onSQLite(t)
 	f.talk() // it stays open
-	s := bus(t)
+	s := bus(t, f)
 	from, err := Open(t.Context(), f.where)
 	if err != nil {
 		t.Fatal(err)
@@ -338,7 +342,7 @@ func TestAFileThatNobodyUsesGetsNoCompany(t *testing.T) {
 	if err := f.db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s := bus(t)
+	s := bus(t, f)
 	from, err := Open(t.Context(), f.where)
 	if err != nil {
 		t.Fatal(err)

@@ -54,7 +54,8 @@ func onPostgres(t *testing.T) *foreign {
 	where := pgtest.Start(t)
 	f := &foreign{where: where, t: t}
 	var err error
-	if f.db, err = sql.Open("pgx", where); err != nil {
+	// The tests' user has the name of our schema, which would be searched first.
+	if f.db, err = sql.Open("pgx", where+"&search_path=public"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = f.db.Close() })

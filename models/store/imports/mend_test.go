@@ -31,7 +31,7 @@ func bad(f *foreign) {
 func TestBadRowsAreMendedOrReported(t *testing.T) {
 	on(t, func(t *testing.T, f *foreign) {
 		bad(f)
-		s := bus(t)
+		s := bus(t, f)
 		r := take(t, s, f)
 		long := strings.Repeat("é", 198)
 		head := strings.Repeat("long ", 60_000)
@@ -95,7 +95,7 @@ func TestBytesThatAreNoTextAreReplaced(t *testing.T) {
 	f := onSQLite(t)
 	f.exec(`INSERT INTO messages (id, channel, sender, content, created_at) VALUES
 		(1, 'general', CAST(x'61ff62' AS TEXT), CAST(x'61ff00' AS TEXT), 'yesterday'), (2, 'general', 17, x'0102', 1770000000), (3, 'general', 'bob', 3.5, 1770000000123)`)
-	s := bus(t)
+	s := bus(t, f)
 	r := take(t, s, f)
 	want := "1 1 general a-b agent false message 0 0 "
 	if got := log(t, s); !strings.HasPrefix(got, want) || !strings.Contains(got, " a\uFFFD\uFFFD\n") || !strings.Contains(got, "17 agent") || !strings.Contains(got, " 3.5\n") {
@@ -110,7 +110,7 @@ func TestOlderVersionsHaveFewerTables(t *testing.T) {
 	f := onSQLite(t)
 	f.talk()
 	f.exec("DROP TABLE read_cursors", "DROP TABLE shared_data", "ALTER TABLE messages DROP COLUMN in_reply_to")
-	if r := take(t, bus(t), f); r.Messages.Added != 5 || r.Data.Found+r.Positions.Found > 0 {
+	if r := take(t, bus(t, f), f); r.Messages.Added != 5 || r.Data.Found+r.Positions.Found > 0 {
 		t.Errorf("the report says\n%s", r.String())
 	}
 }
