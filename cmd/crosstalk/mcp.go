@@ -66,10 +66,11 @@ func (m *mcpCommand) Run(p *process) error {
 		return err
 	}
 	if m.URL != "" {
+		o := relay.Options{URL: m.URL, Key: m.Key, In: p.stdin, Out: p.stdout, Log: log}
 		if m.Push {
-			return misuse("--push works on a database of this machine only, not with --url")
+			o.Follow = followRemote(log, m.URL, m.Key)
 		}
-		return relay.Run(p.ctx, relay.Options{URL: m.URL, Key: m.Key, In: p.stdin, Out: p.stdout, Log: log})
+		return relay.Run(p.ctx, o)
 	}
 	db, err := databasePath(m.DB, p.getenv)
 	if err != nil {
