@@ -75,6 +75,7 @@ type commands struct {
 	Search     searchCommand     `cmd:"" help:"Search messages."`
 	Data       dataCommand       `cmd:"" help:"Put, get, list and remove shared data."`
 	Export     exportCommand     `cmd:"" help:"Write out all messages of a channel."`
+	Bench      benchCommand      `cmd:"" help:"Load a hub, and tell what its users would have felt."`
 	Doctor     doctorCommand     `cmd:"" help:"Find out what is wrong, and what to mend."`
 	Import     importCommand     `cmd:"" help:"Take over the messages of another program."`
 	Version    versionCommand    `cmd:"" help:"Print the version of this build and of what it stands on."`

@@ -18,6 +18,7 @@ _crosstalk() {
 		' search') at+=" $word" ;;
 		' data') at+=" $word" ;;
 		' export') at+=" $word" ;;
+		' bench') at+=" $word" ;;
 		' doctor') at+=" $word" ;;
 		' import') at+=" $word" ;;
 		' version') at+=" $word" ;;
@@ -130,6 +131,16 @@ _crosstalk() {
 		' export --url') skip=1 ;;
 		' export --key') skip=1 ;;
 		' export --db') skip=1 ;;
+		' bench --url') skip=1 ;;
+		' bench --key') skip=1 ;;
+		' bench --publishers') skip=1 ;;
+		' bench --subscribers') skip=1 ;;
+		' bench --waits') skip=1 ;;
+		' bench --channels') skip=1 ;;
+		' bench --rate') skip=1 ;;
+		' bench --size') skip=1 ;;
+		' bench --duration') skip=1 ;;
+		' bench --pid') skip=1 ;;
 		' doctor --url') skip=1 ;;
 		' doctor --key') skip=1 ;;
 		' doctor --db') skip=1 ;;
@@ -241,6 +252,16 @@ _crosstalk() {
 	' export --url') :; return ;;
 	' export --key') :; return ;;
 	' export --db') local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	' bench --url') :; return ;;
+	' bench --key') :; return ;;
+	' bench --publishers') :; return ;;
+	' bench --subscribers') :; return ;;
+	' bench --waits') :; return ;;
+	' bench --channels') :; return ;;
+	' bench --rate') :; return ;;
+	' bench --size') :; return ;;
+	' bench --duration') :; return ;;
+	' bench --pid') :; return ;;
 	' doctor --url') :; return ;;
 	' doctor --key') :; return ;;
 	' doctor --db') local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
@@ -248,7 +269,7 @@ _crosstalk() {
 	' import cross-claude --log-level') COMPREPLY=($(compgen -W 'debug info warn error ' -- "$cur")); return ;;
 	esac
 	case "$at" in
-	'') COMPREPLY=($(compgen -W 'serve mcp mcp-config send tail channels keys instances search data export doctor import version completion --help ' -- "$cur")) ;;
+	'') COMPREPLY=($(compgen -W 'serve mcp mcp-config send tail channels keys instances search data export bench doctor import version completion --help ' -- "$cur")) ;;
 	' serve') COMPREPLY=($(compgen -W '--help --addr --port --server-url --pprof --key --allowed-host --allowed-origin --db --database-url --cleanup-days --compat --log-level --log-format --wait-ceiling --mutual-grace ' -- "$cur")) ;;
 	' mcp') COMPREPLY=($(compgen -W '--help --db --url --key --push --compat --log-level --log-format --wait-ceiling --mutual-grace ' -- "$cur")) ;;
 	' mcp-config') COMPREPLY=($(compgen -W 'claude-code claude-desktop claude-ai codex gemini cursor vscode chatgpt --help --url --push ' -- "$cur")) ;;
@@ -271,6 +292,7 @@ _crosstalk() {
 	' data ls') COMPREPLY=($(compgen -W '--help --limit --json --url --key --db ' -- "$cur")) ;;
 	' data rm') COMPREPLY=($(compgen -W '--help --as --url --key --db ' -- "$cur")) ;;
 	' export') COMPREPLY=($(compgen -W '--help --format --since --output --url --key --db ' -- "$cur")) ;;
+	' bench') COMPREPLY=($(compgen -W '--help --url --key --publishers --subscribers --waits --channels --rate --size --duration --pid --json ' -- "$cur")) ;;
 	' doctor') COMPREPLY=($(compgen -W '--help --read-only --json --url --key --db ' -- "$cur")) ;;
 	' import') COMPREPLY=($(compgen -W 'cross-claude --help ' -- "$cur")) ;;
 	' import cross-claude') COMPREPLY=($(compgen -W '--help --db --log-level ' -- "$cur")) ;;

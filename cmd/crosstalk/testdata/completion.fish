@@ -2,7 +2,7 @@
 function __crosstalk_at
     set -l at ''
     for word in (commandline -opc)[2..]
-        contains -- "$at $word" ' serve' ' mcp' ' mcp-config' ' send' ' tail' ' channels' ' keys' ' keys create' ' keys list' ' keys rotate' ' keys revoke' ' keys delete' ' instances' ' instances list' ' instances release' ' search' ' data' ' data put' ' data get' ' data ls' ' data rm' ' export' ' doctor' ' import' ' import cross-claude' ' version' ' completion'; and set at "$at $word"
+        contains -- "$at $word" ' serve' ' mcp' ' mcp-config' ' send' ' tail' ' channels' ' keys' ' keys create' ' keys list' ' keys rotate' ' keys revoke' ' keys delete' ' instances' ' instances list' ' instances release' ' search' ' data' ' data put' ' data get' ' data ls' ' data rm' ' export' ' bench' ' doctor' ' import' ' import cross-claude' ' version' ' completion'; and set at "$at $word"
     end
     test "$at" = "$argv[1]"
 end
@@ -18,6 +18,7 @@ complete -c crosstalk -n "__crosstalk_at ''" -a instances -d 'List who has been 
 complete -c crosstalk -n "__crosstalk_at ''" -a search -d 'Search messages.'
 complete -c crosstalk -n "__crosstalk_at ''" -a data -d 'Put, get, list and remove shared data.'
 complete -c crosstalk -n "__crosstalk_at ''" -a export -d 'Write out all messages of a channel.'
+complete -c crosstalk -n "__crosstalk_at ''" -a bench -d 'Load a hub, and tell what its users would have felt.'
 complete -c crosstalk -n "__crosstalk_at ''" -a doctor -d 'Find out what is wrong, and what to mend.'
 complete -c crosstalk -n "__crosstalk_at ''" -a import -d 'Take over the messages of another program.'
 complete -c crosstalk -n "__crosstalk_at ''" -a version -d 'Print the version of this build and of what it stands on.'
@@ -175,6 +176,18 @@ complete -c crosstalk -n "__crosstalk_at ' export'" -l output -r -F -d 'Write th
 complete -c crosstalk -n "__crosstalk_at ' export'" -l url -x -d 'The hub there, such as https://bus.example.com.'
 complete -c crosstalk -n "__crosstalk_at ' export'" -l key -x -d 'The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.'
 complete -c crosstalk -n "__crosstalk_at ' export'" -l db -r -F -d 'Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.'
+complete -c crosstalk -n "__crosstalk_at ' bench'" -l help -d 'Show context-sensitive help.'
+complete -c crosstalk -n "__crosstalk_at ' bench'" -l url -x -d 'The hub to load. Its messages stay there, in channels of their own. Without it: one that is started for the run, with an empty SQLite database.'
+complete -c crosstalk -n "__crosstalk_at ' bench'" -l key -x -d 'The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.'
+complete -c crosstalk -n "__crosstalk_at ' bench'" -l publishers -x -d 'Publishers over REST. Each sends its next message when the last was answered. Without it: 8.'
+complete -c crosstalk -n "__crosstalk_at ' bench'" -l subscribers -x -d 'Listeners over WebSocket. Without it: 100.'
+complete -c crosstalk -n "__crosstalk_at ' bench'" -l waits -x -d 'Clients that wait with long polls, one after the other.'
+complete -c crosstalk -n "__crosstalk_at ' bench'" -l channels -x -d 'Spread all of them over so many channels. Without it: 1.'
+complete -c crosstalk -n "__crosstalk_at ' bench'" -l rate -x -d 'Messages a second in all. Without it: as fast as they are answered.'
+complete -c crosstalk -n "__crosstalk_at ' bench'" -l size -x -d 'Of each message. Without it: 200.'
+complete -c crosstalk -n "__crosstalk_at ' bench'" -l duration -x -d 'How long to publish, after a second to warm up. Without it: 10s.'
+complete -c crosstalk -n "__crosstalk_at ' bench'" -l pid -x -d 'The hub'"'"'s process, for what the run costs it. On Linux it is found by itself where it can be seen.'
+complete -c crosstalk -n "__crosstalk_at ' bench'" -l json -d 'Print one JSON object and no table.'
 complete -c crosstalk -n "__crosstalk_at ' doctor'" -l help -d 'Show context-sensitive help.'
 complete -c crosstalk -n "__crosstalk_at ' doctor'" -l read-only -d 'Send no message, so try no round trip.'
 complete -c crosstalk -n "__crosstalk_at ' doctor'" -l json -d 'Print JSON, one object on each line.'

@@ -18,6 +18,7 @@ _crosstalk() {
 		' search') at+=" $word" ;;
 		' data') at+=" $word" ;;
 		' export') at+=" $word" ;;
+		' bench') at+=" $word" ;;
 		' doctor') at+=" $word" ;;
 		' import') at+=" $word" ;;
 		' version') at+=" $word" ;;
@@ -130,6 +131,16 @@ _crosstalk() {
 		' export --url') skip=1 ;;
 		' export --key') skip=1 ;;
 		' export --db') skip=1 ;;
+		' bench --url') skip=1 ;;
+		' bench --key') skip=1 ;;
+		' bench --publishers') skip=1 ;;
+		' bench --subscribers') skip=1 ;;
+		' bench --waits') skip=1 ;;
+		' bench --channels') skip=1 ;;
+		' bench --rate') skip=1 ;;
+		' bench --size') skip=1 ;;
+		' bench --duration') skip=1 ;;
+		' bench --pid') skip=1 ;;
 		' doctor --url') skip=1 ;;
 		' doctor --key') skip=1 ;;
 		' doctor --db') skip=1 ;;
@@ -243,6 +254,16 @@ _crosstalk() {
 	' export --url') _message value; return ;;
 	' export --key') _message value; return ;;
 	' export --db') _files; return ;;
+	' bench --url') _message value; return ;;
+	' bench --key') _message value; return ;;
+	' bench --publishers') _message value; return ;;
+	' bench --subscribers') _message value; return ;;
+	' bench --waits') _message value; return ;;
+	' bench --channels') _message value; return ;;
+	' bench --rate') _message value; return ;;
+	' bench --size') _message value; return ;;
+	' bench --duration') _message value; return ;;
+	' bench --pid') _message value; return ;;
 	' doctor --url') _message value; return ;;
 	' doctor --key') _message value; return ;;
 	' doctor --db') _files; return ;;
@@ -251,7 +272,7 @@ _crosstalk() {
 	esac
 	case "$at" in
 	'')
-		items=('serve:Run the hub: REST, WebSocket, Server-Sent Events and MCP on one port.' 'mcp:Serve one AI client over standard input and output.' 'mcp-config:Print what an AI client'"'"'s configuration must say.' 'send:Send a message, and wait for the answer if asked to.' 'tail:Show messages as they come.' 'channels:List channels.' 'keys:Make, list, rotate and revoke keys.' 'instances:List who has been here, and who is online.' 'search:Search messages.' 'data:Put, get, list and remove shared data.' 'export:Write out all messages of a channel.' 'doctor:Find out what is wrong, and what to mend.' 'import:Take over the messages of another program.' 'version:Print the version of this build and of what it stands on.' 'completion:Print a script that completes this command in your shell.' '--help:Show context-sensitive help.' )
+		items=('serve:Run the hub: REST, WebSocket, Server-Sent Events and MCP on one port.' 'mcp:Serve one AI client over standard input and output.' 'mcp-config:Print what an AI client'"'"'s configuration must say.' 'send:Send a message, and wait for the answer if asked to.' 'tail:Show messages as they come.' 'channels:List channels.' 'keys:Make, list, rotate and revoke keys.' 'instances:List who has been here, and who is online.' 'search:Search messages.' 'data:Put, get, list and remove shared data.' 'export:Write out all messages of a channel.' 'bench:Load a hub, and tell what its users would have felt.' 'doctor:Find out what is wrong, and what to mend.' 'import:Take over the messages of another program.' 'version:Print the version of this build and of what it stands on.' 'completion:Print a script that completes this command in your shell.' '--help:Show context-sensitive help.' )
 		;;
 	' serve')
 		items=('--help:Show context-sensitive help.' '--addr:Listen here. localhost is both loopback addresses, an empty host is all interfaces. Without it: localhost:8787.' '--port:Listen on this port, as hosting platforms ask: on all interfaces if there is a key, else on loopback. --addr goes before.' '--server-url:Where clients reach this hub, such as https://bus.example.com.' '--pprof:Serve Go'"'"'s profiles here; a loopback address.' '--key:The key that every caller must show as Authorization: Bearer KEY. Give it as a variable: arguments can be seen by everyone on the machine.' '--allowed-host:Without a key, also answer to this name; for instance the machine'"'"'s own.' '--allowed-origin:Let web pages from here call the hub, such as https://app.example.com.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database. Not in this build: the hub refuses to start with it.' '--cleanup-days:Delete messages older than this; 0 keeps all. Without it: 30.' '--compat:MCP clients see the name cross-claude-mcp, for configurations that look for it.' '--log-level:debug, info, warn or error. Only debug shows what messages say.' '--log-format:text, json, or auto: text on a terminal and JSON elsewhere.' '--wait-ceiling:No wait of an MCP client lasts longer. Without it: 25.' '--mutual-grace:After so long one of those that only wait for each other is told. Without it: 30000.' )
@@ -318,6 +339,9 @@ _crosstalk() {
 		;;
 	' export')
 		items=('--help:Show context-sensitive help.' '--format:jsonl, one message on each line, or markdown. Without it: jsonl.' '--since:Begin after this message, this long ago, or at this time: 1200, 90m, 7d, 2026-11-23T10:00.' '--output:Write there, in one piece or not at all. Without it: standard output.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		;;
+	' bench')
+		items=('--help:Show context-sensitive help.' '--url:The hub to load. Its messages stay there, in channels of their own. Without it: one that is started for the run, with an empty SQLite database.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--publishers:Publishers over REST. Each sends its next message when the last was answered. Without it: 8.' '--subscribers:Listeners over WebSocket. Without it: 100.' '--waits:Clients that wait with long polls, one after the other.' '--channels:Spread all of them over so many channels. Without it: 1.' '--rate:Messages a second in all. Without it: as fast as they are answered.' '--size:Of each message. Without it: 200.' '--duration:How long to publish, after a second to warm up. Without it: 10s.' '--pid:The hub'"'"'s process, for what the run costs it. On Linux it is found by itself where it can be seen.' '--json:Print one JSON object and no table.' )
 		;;
 	' doctor')
 		items=('--help:Show context-sensitive help.' '--read-only:Send no message, so try no round trip.' '--json:Print JSON, one object on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
