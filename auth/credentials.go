@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,7 +15,8 @@ import (
 
 // Source finds credentials of one sort, such as named keys, by what is kept of their secrets.
 type Source struct {
-	Prefix string // begins its secrets: nothing else is looked for
+	Prefix string   // begins its secrets: nothing else is looked for
+	Paths  []string // at which they open something; none: everywhere
 
 	// Find returns who shows the secret with that access.Hash, and until when that holds; 0: for good. Its error is
 	// Unauthenticated if nobody does, and says why. It is asked again whenever something changed.
@@ -62,10 +64,13 @@ func newLeases(sources []Source, log *slog.Logger) *leases {
 	return &leases{sources: sources, log: log, most: maxLeases, known: map[string]*lease{}}
 }
 
-// find returns who shows a secret.
-func (l *leases) find(secret string) (models.Principal, error) {
+// find returns who shows a secret at a path.
+func (l *leases) find(secret, path string) (models.Principal, error) {
 	for i := range l.sources {
 		if s := &l.sources[i]; s.Prefix != "" && strings.HasPrefix(secret, s.Prefix) {
+			if len(s.Paths) > 0 && !slices.Contains(s.Paths, path) {
+				return models.Principal{}, models.Errorf(models.Unauthenticated, "this token is good at %s alone", s.Paths[0])
+			}
 			return l.lookUp(s, access.Hash(secret))
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -24,7 +25,10 @@ type Config struct {
 	Keys    *access.Table // of named keys; nil: there are none
 	Trusted bool          // whoever comes in may read the database anyhow, and needs none of them
 	Sources []Source      // of other credentials
-	Log     *slog.Logger
+	// Challenge says where a client without a credential learns how to get one for a path, as parameters of a
+	// WWW-Authenticate; empty: nowhere. nil says that of all paths.
+	Challenge func(path string) string
+	Log       *slog.Logger
 }
 
 // authority is a host in lower case, and a port; without a port it stands for any.
@@ -41,6 +45,7 @@ type Gate struct {
 	hosts   map[authority]bool
 	origins map[origin]bool
 	keys    *access.Table
+	signin  func(path string) string
 	leases  *leases
 	people  *Source       // of sessions; nil: nobody can sign in
 	kick    chan struct{} // size 1: something changed
@@ -56,7 +61,7 @@ func New(c Config) (*Gate, error) {
 	}
 	g := &Gate{
 		shared: c.Key != "", compat: c.Compat, trusted: c.Trusted, hosts: map[authority]bool{}, origins: map[origin]bool{},
-		keys: c.Keys, kick: make(chan struct{}, 1), version: -1,
+		keys: c.Keys, signin: c.Challenge, kick: make(chan struct{}, 1), version: -1,
 	}
 	g.keyed.Store(g.shared)
 	for _, r := range c.Key {
@@ -172,11 +177,11 @@ func (g *Gate) identify(r Request) (models.Principal, error) {
 	if secret == "" && g.compat {
 		secret = r.urlKey()
 	}
-	return g.unlock(secret)
+	return g.unlock(secret, r.Path)
 }
 
-// unlock returns whose key a secret is.
-func (g *Gate) unlock(secret string) (models.Principal, error) {
+// unlock returns whose key a secret is, if it is good at path.
+func (g *Gate) unlock(secret, path string) (models.Principal, error) {
 	shown := sha256.Sum256([]byte(secret))
 	switch {
 	case secret == "":
@@ -184,7 +189,38 @@ func (g *Gate) unlock(secret string) (models.Principal, error) {
 	case g.shared && subtle.ConstantTimeCompare(shown[:], g.keyHash[:]) == 1:
 		return models.Principal{Name: models.SharedPrincipal}, nil
 	}
-	return g.leases.find(secret)
+	return g.leases.find(secret, path)
+}
+
+// Challenge is the WWW-Authenticate of the answer to r when Check finds that it is unauthenticated.
+func (g *Gate) Challenge(r Request) string {
+	var more []string
+	if r.key() != "" {
+		more = append(more, `error="invalid_token"`)
+	}
+	if g.signin != nil {
+		if where := g.signin(r.Path); where != "" {
+			more = append(more, where)
+		}
+	}
+	return strings.TrimSuffix("Bearer "+strings.Join(more, ", "), " ")
+}
+
+// Holder returns whose key has an access.Hash, and until when; 0: for good. What was made from a key, such as a token, is
+// no key.
+func (g *Gate) Holder(ctx context.Context, hash string) (models.Principal, models.Time, error) {
+	shared := base64.RawURLEncoding.EncodeToString(g.keyHash[:])
+	switch {
+	case g.shared && subtle.ConstantTimeCompare([]byte(hash), []byte(shared)) == 1:
+		return models.Principal{Name: models.SharedPrincipal}, 0, nil
+	case g.keys == nil:
+		return models.Principal{}, 0, models.Errorf(models.Unauthenticated, "%s", needsKey)
+	}
+	k, err := g.keys.FindKey(ctx, hash)
+	if err != nil {
+		return models.Principal{}, 0, err
+	}
+	return k.Principal(), k.ExpiresAt, nil
 }
 
 // Admit is Check but for the key. A browser's preflight request, which can carry none, is held against it.

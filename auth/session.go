@@ -41,7 +41,7 @@ func (g *Gate) SignIn(ctx context.Context, r Request, key Secret, name string, w
 	}
 	who := g.stranger()
 	if g.keyed.Load() {
-		if who, err = g.unlock(string(key)); err != nil {
+		if who, err = g.unlock(string(key), r.Path); err != nil {
 			return p, "", err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"crosstalk/models"
+	"crosstalk/models/store/access"
 )
 
 // authorize shows a person who asks for what, and takes the answer. Whatever is wrong is shown here: nobody is sent on before
@@ -96,7 +97,7 @@ func (s *Server) allow(r *http.Request, asked request, v url.Values) (code strin
 	if key == "" {
 		return "", models.Errorf(models.Unauthenticated, "a key or an invite code is needed")
 	}
-	who, err := s.holder(r.Context(), digest(key))
+	who, _, err := s.holder(r.Context(), access.Hash(key))
 	if models.CodeOf(err) == models.Unauthenticated {
 		return "", models.Errorf(models.Unauthenticated, "this is no key or invite code of this hub, or no longer")
 	}
@@ -107,7 +108,7 @@ func (s *Server) allow(r *http.Request, asked request, v url.Values) (code strin
 	if strings.TrimSpace(name) == "" {
 		name = asked.client.Name
 	}
-	return s.consent(r.Context(), asked, who, digest(key), label(name), v.Get("access") == "write")
+	return s.consent(r.Context(), asked, who, access.Hash(key), label(name), v.Get("access") == "write")
 }
 
 // sentence makes one of an error's text.

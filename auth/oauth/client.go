@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"crosstalk/models"
+	"crosstalk/models/store/access"
 	"crosstalk/models/store/grants"
 )
 
@@ -104,7 +105,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 	}
 	if m.AuthMethod != "none" {
 		hidden = secret(secretPrefix)
-		c.SecretHash = digest(hidden)
+		c.SecretHash = access.Hash(hidden)
 	}
 	if err := s.Grants.AddClient(r.Context(), c); err != nil {
 		s.refuse(w, r, err)
@@ -164,7 +165,7 @@ func (s *Server) identify(ctx context.Context, id, secret string) (grants.Client
 		return grants.Client{ID: id}, nil
 	}
 	c, err := s.client(ctx, id)
-	if err == nil && c.SecretHash != "" && subtle.ConstantTimeCompare([]byte(c.SecretHash), []byte(digest(secret))) == 0 {
+	if err == nil && c.SecretHash != "" && subtle.ConstantTimeCompare([]byte(c.SecretHash), []byte(access.Hash(secret))) == 0 {
 		err = invalidClient("the client's secret is wrong")
 	}
 	return c.Client, err

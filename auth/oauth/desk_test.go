@@ -21,19 +21,21 @@ import (
 
 	"go.uber.org/goleak"
 
+	"crosstalk/auth"
 	"crosstalk/models"
 	"crosstalk/models/store"
+	"crosstalk/models/store/access"
 	"crosstalk/models/store/grants"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	base     = "https://bus.example.com"
-	claude   = "https://claude.ai/api/mcp/auth_callback"
-	verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
-	proof    = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
-	aliceKey = "key-of-alice"
+	base      = "https://bus.example.com"
+	claude    = "https://claude.ai/api/mcp/auth_callback"
+	verifier  = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+	proof     = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+	sharedKey = "everybody's"
 )
 
 // desk is a Server on a database of its own, with the keys that a test hands out.
@@ -46,9 +48,10 @@ type desk struct {
 	calls int // each comes from an address of its own, if addr is empty
 	addr  string
 
+	gate  *auth.Gate
+	keys  *access.Table
+	alice string        // the key of an administrator
 	later time.Duration // the server's clock is ahead by this
-	mu    sync.Mutex
-	keys  map[string]models.Principal // by hash
 }
 
 type lockedBuffer struct {
@@ -75,32 +78,26 @@ func newDesk(t *testing.T, serverURL string) *desk {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = st.Close() })
-	d := &desk{t: t, table: grants.New(st), log: &lockedBuffer{}, keys: map[string]models.Principal{}}
+	d := &desk{t: t, table: grants.New(st), log: &lockedBuffer{}, keys: access.New(st)}
 	d.jar, _ = cookiejar.New(nil)
-	d.Server = New(Options{ServerURL: serverURL, Grants: d.table, Key: d.key, Log: slog.New(slog.NewTextHandler(d.log, nil))})
+	d.Server = New(Options{ServerURL: serverURL, Grants: d.table, Gate: func() *auth.Gate { return d.gate }, Log: slog.New(slog.NewTextHandler(d.log, nil))})
 	d.now = func() time.Time { return time.Now().Add(d.later) }
-	d.give(aliceKey, models.Principal{Name: "key:alice", Scope: models.ScopeAdmin, Credential: "k"})
+	d.gate, err = auth.New(auth.Config{Key: sharedKey, ServerURL: serverURL, Keys: d.keys, Sources: d.Sources(), Challenge: d.Challenge})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.alice = d.give("alice", models.ScopeAdmin, "")
 	return d
 }
 
-func (d *desk) key(_ context.Context, hash string) (models.Principal, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	who, ok := d.keys[hash]
-	if !ok {
-		return who, models.Errorf(models.Unauthenticated, "no such key")
+// give makes a named key.
+func (d *desk) give(name string, scope models.Scope, channels models.Patterns) string {
+	d.t.Helper()
+	key, err := d.keys.CreateKey(context.Background(), access.Key{Name: name, Scope: scope, Channels: channels})
+	if err != nil {
+		d.t.Fatal(err)
 	}
-	return who, nil
-}
-
-// give makes a key good, or void for an empty Principal.
-func (d *desk) give(key string, who models.Principal) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.keys[digest(key)] = who
-	if who.Name == "" {
-		delete(d.keys, digest(key))
-	}
+	return key
 }
 
 // do sends a request to the server, as a browser with cookies would.
@@ -239,10 +236,10 @@ func (d *desk) connect(key string, more ...string) (id string, tokens map[string
 	return id, d.json(200, "POST", "/oauth/token", code(id, told))
 }
 
-// who is who calls with an access token at /mcp; its name is empty for nobody.
+// who is who calls with an access token; its name is empty for nobody.
 func (d *desk) who(tokens map[string]any) models.Principal {
 	d.t.Helper()
-	who, err := d.Principal(context.Background(), tokens["access_token"].(string), "/mcp")
+	who, _, err := d.find(context.Background(), access.Hash(tokens["access_token"].(string)))
 	if code := models.CodeOf(err); code != "" && code != models.Unauthenticated {
 		d.t.Fatal(err)
 	}
@@ -255,4 +252,21 @@ func (d *desk) wants(status int, code string, form url.Values, header ...string)
 	if v := d.json(status, "POST", "/oauth/token", form, header...); v["error"] != code || v["error_description"] == "" {
 		d.t.Errorf("got %v, want %s", v, code)
 	}
+}
+
+func emptyJar() http.CookieJar {
+	jar, _ := cookiejar.New(nil)
+	return jar
+}
+
+func bearer(path, key string) auth.Request {
+	r := auth.Request{Path: path}
+	if key != "" {
+		r.Authorization = auth.Secret("Bearer " + key)
+	}
+	return r
+}
+
+func invite(name, code string, uses int) grants.Invite {
+	return grants.Invite{Name: name, Hash: access.Hash(code), Scope: models.ScopeWrite, Channels: "team-*", Uses: uses, CreatedAt: models.TimeOf(time.Now())}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"crosstalk/models"
+	"crosstalk/models/store/access"
 	"crosstalk/models/store/grants"
 )
 
@@ -18,20 +19,20 @@ const (
 	scopeLasting = "offline_access"
 )
 
-// holder returns whose key, or invite code, has this hash.
-func (s *Server) holder(ctx context.Context, hash string) (models.Principal, error) {
-	who, err := s.Key(ctx, hash)
+// holder returns whose key, or invite code, has this hash, and until when; 0: for good.
+func (s *Server) holder(ctx context.Context, hash string) (models.Principal, models.Time, error) {
+	who, until, err := s.Gate().Holder(ctx, hash)
 	if models.CodeOf(err) != models.Unauthenticated {
-		return who, err
+		return who, until, err
 	}
 	i, none := s.Grants.Invite(ctx, hash)
 	switch models.CodeOf(none) {
 	case "":
-		return models.Principal{Name: "invite:" + i.Name, Scope: i.Scope, Channels: i.Channels}, nil
+		return i.Principal(), 0, nil
 	case models.NotFound:
-		return who, err
+		return who, 0, err
 	}
-	return who, none
+	return who, 0, none
 }
 
 // bounded is who calls with a token of g, which came from who: never more than who may now, or than was granted then.
@@ -40,7 +41,7 @@ func bounded(who models.Principal, g grants.Grant) models.Principal {
 	if who.May(models.ScopeWrite) && slices.Contains(strings.Fields(g.Scope), "write") {
 		scope = models.ScopeWrite
 	}
-	return models.Principal{Name: g.Principal, Scope: scope, Channels: who.Channels, Credential: g.ID}
+	return models.Principal{Name: g.Principal, Scope: scope, Channels: who.Channels}
 }
 
 // label makes the name of a connection from what somebody wrote, or the client calls itself.
@@ -79,7 +80,7 @@ func (s *Server) consent(ctx context.Context, r request, who models.Principal, k
 		Challenge: r.challenge, CreatedAt: models.TimeOf(now), UsedAt: models.TimeOf(now),
 	}
 	code := secret(codePrefix)
-	t := grants.Token{Hash: digest(code), GrantID: g.ID, Kind: grants.Code, ExpiresAt: models.TimeOf(now.Add(codeLife))}
+	t := grants.Token{Hash: access.Hash(code), GrantID: g.ID, Kind: grants.Code, ExpiresAt: models.TimeOf(now.Add(codeLife))}
 	if err := s.Grants.Consent(ctx, g, t); err != nil {
 		return "", err
 	}
@@ -139,7 +140,7 @@ func (s *Server) exchange(r *http.Request) (issued, error) {
 		return issued{}, err
 	}
 	now := models.TimeOf(s.now())
-	t, g, err := s.Grants.Find(r.Context(), kind, digest(shown), now)
+	t, g, err := s.Grants.Find(r.Context(), kind, access.Hash(shown), now)
 	if models.CodeOf(err) == models.NotFound {
 		return issued{}, invalidGrant()
 	}
@@ -149,7 +150,7 @@ func (s *Server) exchange(r *http.Request) (issued, error) {
 	if err := fits(g, id, kind, v.Get); err != nil {
 		return issued{}, err
 	}
-	if _, err := s.holder(r.Context(), g.KeyHash); models.CodeOf(err) == models.Unauthenticated {
+	if _, _, err := s.holder(r.Context(), g.KeyHash); models.CodeOf(err) == models.Unauthenticated {
 		return issued{}, wrong("invalid_grant", "the key that allowed this was revoked or replaced: sign in again")
 	} else if err != nil {
 		return issued{}, err
@@ -185,11 +186,15 @@ func fits(g grants.Grant, id string, kind grants.Kind, field func(string) string
 // issue spends t for new tokens.
 func (s *Server) issue(ctx context.Context, t grants.Token, g grants.Grant, now models.Time) (issued, error) {
 	ms := func(d time.Duration) models.Time { return models.Time(d.Milliseconds()) }
-	out := issued{Access: secret(accessPrefix), Type: "Bearer", ExpiresIn: int(accessLife.Seconds()), Scope: g.Scope}
-	next := []grants.Token{{Hash: digest(out.Access), GrantID: g.ID, Kind: grants.Access, ExpiresAt: now + ms(accessLife)}}
+	prefix := mcpPrefix
+	if g.Resource == s.address("/sse") {
+		prefix = ssePrefix
+	}
+	out := issued{Access: secret(prefix), Type: "Bearer", ExpiresIn: int(accessLife.Seconds()), Scope: g.Scope}
+	next := []grants.Token{{Hash: access.Hash(out.Access), GrantID: g.ID, Kind: grants.Access, ExpiresAt: now + ms(accessLife)}}
 	if slices.Contains(strings.Fields(g.Scope), scopeLasting) {
 		out.Refresh = secret(refreshPrefix)
-		next = append(next, grants.Token{Hash: digest(out.Refresh), GrantID: g.ID, Kind: grants.Refresh, ExpiresAt: now + ms(refreshLife)})
+		next = append(next, grants.Token{Hash: access.Hash(out.Refresh), GrantID: g.ID, Kind: grants.Refresh, ExpiresAt: now + ms(refreshLife)})
 	}
 	switch err := s.Grants.Spend(ctx, t, now, grace, next...); models.CodeOf(err) {
 	case "":
@@ -223,7 +228,7 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			break
 		}
-		_, g, none := s.Grants.Find(r.Context(), kind, digest(v.Get("token")), now)
+		_, g, none := s.Grants.Find(r.Context(), kind, access.Hash(v.Get("token")), now)
 		switch {
 		case models.CodeOf(none) == models.NotFound:
 		case none != nil:

@@ -3,8 +3,6 @@ package oauth
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -12,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"crosstalk/auth"
 	"crosstalk/models"
 	"crosstalk/models/store/grants"
 )
@@ -24,8 +23,6 @@ const (
 	// grace is how long a refresh token may be shown again after its use: answers are lost, and processes of one client
 	// do not know of each other.
 	grace = 10 * time.Second
-	// noted is how old the time of a grant's last use may become before it is written again.
-	noted = 5 * time.Minute
 )
 
 // maxBody is the size of the largest form or registration.
@@ -35,9 +32,10 @@ const maxBody = 64 << 10
 type Options struct {
 	ServerURL string // where the hub is reached; without it, or over plain HTTP beyond this machine, there is no OAuth
 	Grants    *grants.Table
-	// Key returns whom the key with this SHA-256, in hexadecimal, belongs to, or unauthenticated if it is void.
-	Key func(ctx context.Context, hash string) (models.Principal, error)
-	Log *slog.Logger
+	// Gate returns the gate, which knows the keys. It is asked when the first request comes, because a gate is made with the
+	// Sources of the Server.
+	Gate func() *auth.Gate
+	Log  *slog.Logger
 }
 
 // Server answers the paths that Owns names. It may be called from any number of goroutines.
@@ -86,7 +84,13 @@ func New(o Options) *Server {
 	mux.Handle("/oauth/revoke", open("POST", s.revoke))
 	mux.HandleFunc("/oauth/authorize", s.authorize)
 	mux.HandleFunc("/", s.off)
-	s.handler = mux
+	s.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.Gate().Keyed() {
+			mux.ServeHTTP(w, r)
+		} else {
+			s.off(w, r)
+		}
+	})
 	return s
 }
 
@@ -113,18 +117,48 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 // off is the answer where there is nothing.
 func (s *Server) off(w http.ResponseWriter, _ *http.Request) {
 	text := "there is nothing here"
-	if s.base == nil {
+	if s.base == nil || !s.Gate().Keyed() {
 		text = "this hub offers no OAuth: it needs a key, and --server-url with the https address at which it is reached"
 	}
 	fail(w, http.StatusNotFound, "not_found", text)
 }
 
-// Challenge is what a 401 at an MCP path says in WWW-Authenticate beside Bearer: where a client learns how to sign in.
+// Challenge tells a client that is let in nowhere, with a 401 at path, where it learns how to sign in.
 func (s *Server) Challenge(path string) string {
 	if s.base == nil || s.address(path) == "" {
 		return ""
 	}
 	return `resource_metadata="` + s.root() + "/.well-known/oauth-protected-resource" + s.base.Path + door(path) + `", scope="` + scopeWrite + `"`
+}
+
+// Sources are where the gate finds whose access tokens are whose.
+func (s *Server) Sources() []auth.Source {
+	if s.base == nil {
+		return nil
+	}
+	return []auth.Source{
+		{Prefix: mcpPrefix, Paths: []string{"/mcp"}, Find: s.find, Used: s.Grants.Used},
+		{Prefix: ssePrefix, Paths: []string{"/sse", "/messages"}, Find: s.find, Used: s.Grants.Used},
+	}
+}
+
+// find returns who shows the access token with this hash, and until when.
+func (s *Server) find(ctx context.Context, hash string) (models.Principal, models.Time, error) {
+	t, g, err := s.Grants.Find(ctx, grants.Access, hash, models.TimeOf(s.now()))
+	if models.CodeOf(err) == models.NotFound {
+		return models.Principal{}, 0, models.Errorf(models.Unauthenticated, "the access token is not valid, or no longer: sign in again")
+	}
+	if err != nil {
+		return models.Principal{}, 0, err
+	}
+	who, until, err := s.holder(ctx, g.KeyHash)
+	if err != nil {
+		return models.Principal{}, 0, err
+	}
+	if until == 0 || t.ExpiresAt < until {
+		until = t.ExpiresAt
+	}
+	return bounded(who, g), until, nil
 }
 
 // root is the issuer without its path.
@@ -147,39 +181,12 @@ func (s *Server) address(path string) string {
 	return ""
 }
 
-// Principal returns whose token this is, if it is good at path. What is no token, or no longer, is unauthenticated.
-func (s *Server) Principal(ctx context.Context, token, path string) (models.Principal, error) {
-	void := models.Errorf(models.Unauthenticated, "the access token is not valid here, or no longer: sign in again")
-	if s.base == nil || !strings.HasPrefix(token, accessPrefix) {
-		return models.Principal{}, void
-	}
-	now := models.TimeOf(s.now())
-	_, g, err := s.Grants.Find(ctx, grants.Access, digest(token), now)
-	if models.CodeOf(err) == models.NotFound {
-		return models.Principal{}, void
-	}
-	if err != nil {
-		return models.Principal{}, err
-	}
-	if g.Resource != s.address(path) {
-		return models.Principal{}, void
-	}
-	who, err := s.holder(ctx, g.KeyHash)
-	if err != nil {
-		return models.Principal{}, err
-	}
-	if now-g.UsedAt > models.Time(noted.Milliseconds()) {
-		if err := s.Grants.Used(ctx, g.ID, now); err != nil {
-			s.Log.Warn("the time of a grant's use was not noted", "grant", g.ID, "error", err)
-		}
-	}
-	return bounded(who, g), nil
-}
-
-// Prefixes tell secrets apart, for people and for programs that look for leaked ones.
+// Prefixes tell secrets apart, for people and for programs that look for leaked ones. That of an access token also says where
+// it is good.
 const (
 	codePrefix    = "ctc_"
-	accessPrefix  = "cta_"
+	mcpPrefix     = "ctm_"
+	ssePrefix     = "cte_"
 	refreshPrefix = "ctr_"
 	invitePrefix  = "cti_"
 	secretPrefix  = "cts_"
@@ -187,9 +194,3 @@ const (
 
 // secret makes a new one, of 256 bits and more.
 func secret(prefix string) string { return prefix + rand.Text() + rand.Text() }
-
-// digest is the form in which secrets are stored and compared.
-func digest(secret string) string {
-	sum := sha256.Sum256([]byte(secret))
-	return hex.EncodeToString(sum[:])
-}

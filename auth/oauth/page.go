@@ -99,9 +99,7 @@ func (p *pages) show(w http.ResponseWriter, status int, v view, leads *url.URL) 
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin") // no-referrer would send the form with Origin: null
-	h.Set("Cross-Origin-Opener-Policy", "same-origin-allow-popups")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Permissions-Policy", "interest-cohort=()")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_ = p.template.Execute(w, v) // a browser that is gone needs none

@@ -148,7 +148,7 @@ func (o *Options) door(methods string, next func(http.ResponseWriter, *http.Requ
 			defer stop()
 			next(w, r.WithContext(ctx), who)
 		case models.Unauthenticated:
-			h.Set("WWW-Authenticate", "Bearer")
+			h.Set("WWW-Authenticate", o.Gate.Challenge(q))
 			refuse(w, http.StatusUnauthorized, "%s", models.Text(err))
 		case models.Forbidden:
 			refuse(w, http.StatusForbidden, "%s", models.Text(err))

@@ -12,12 +12,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"crosstalk/auth"
+	"crosstalk/auth/oauth"
 	"crosstalk/bridge"
 	"crosstalk/bridge/wire"
 	"crosstalk/hub"
 	"crosstalk/hub/ws"
 	"crosstalk/internal/handoff"
 	"crosstalk/models/store/access"
+	"crosstalk/models/store/grants"
 	"crosstalk/rest"
 	"crosstalk/web"
 )
@@ -55,7 +57,10 @@ func openServer(ctx context.Context, log *slog.Logger, o serverOptions) (*server
 		return nil, err
 	}
 	s.local = l
-	o.gate.Keys, o.gate.Trusted = access.New(l.store), o.trusted
+	signin := oauth.New(oauth.Options{
+		ServerURL: o.serverURL, Grants: grants.New(l.store), Gate: func() *auth.Gate { return s.gate }, Log: log,
+	})
+	o.gate.Keys, o.gate.Trusted, o.gate.Sources, o.gate.Challenge = access.New(l.store), o.trusted, signin.Sources(), signin.Challenge
 	if s.gate, err = auth.New(o.gate); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
@@ -75,6 +80,8 @@ func openServer(ctx context.Context, log *slog.Logger, o serverOptions) (*server
 	native.Handle("/sse", sse)
 	native.Handle("/messages", sse)
 	native.Handle("/", web.Handler(s.gate))
+	native.Handle("/oauth/", signin)
+	native.Handle("/.well-known/", signin)
 	fiber, first := rest.New(ro)
 	s.handoff = handoff.New(fiber, native, isNative, log)
 	first(s.handoff.Take)
@@ -98,7 +105,7 @@ func isNative(path string) bool {
 	case "/ws", "/api/stream", "/mcp", "/sse", "/messages":
 		return true
 	}
-	return web.Serves(path)
+	return web.Serves(path) || oauth.Owns(path)
 }
 
 // run serves on all listeners until ctx ends or a part fails, and drains.

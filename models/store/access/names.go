@@ -85,14 +85,15 @@ func release(tx *gorm.DB, instance string) (was bool, err error) {
 	return was, nil
 }
 
-// ReleaseAll frees the names of a principal that is no more.
+// ReleaseAll frees the names of a principal that is no more, and of what was granted in its name.
 func (t *Table) ReleaseAll(ctx context.Context, principal string) error {
 	return t.change(ctx, func(tx *gorm.DB) (bool, error) { return true, releaseAll(tx, principal) })
 }
 
 func releaseAll(tx *gorm.DB, principal string) error {
 	var names []string
-	if err := tx.Table("owned_names").Where("owner = ?", principal).Pluck("instance", &names).Error; err != nil {
+	granted := "grant:" + principal + "/" // begins the principals of those whom it has let in
+	if err := tx.Table("owned_names").Where("owner = ? OR substr(owner, 1, ?) = ?", principal, len(granted), granted).Pluck("instance", &names).Error; err != nil {
 		return err
 	}
 	for _, name := range names {

@@ -8,6 +8,7 @@ import (
 
 	"crosstalk/models"
 	"crosstalk/models/store"
+	"crosstalk/models/store/access"
 )
 
 // Table is the part of a store that says what was granted. Its methods may be called from any goroutine.
@@ -143,10 +144,15 @@ func (t *Table) Spend(ctx context.Context, spent Token, now models.Time, grace t
 	return err
 }
 
-// Used notes that a grant was used.
-func (t *Table) Used(ctx context.Context, id string, now models.Time) error {
+// Used notes when tokens were last shown, by hash.
+func (t *Table) Used(ctx context.Context, used map[string]models.Time) error {
 	return t.store.Transact(ctx, func(tx *gorm.DB) error {
-		return tx.Table(tableGrants).Where("id = ?", id).Update("used_at", now).Error
+		for hash, at := range used {
+			if err := tx.Exec("UPDATE oauth_grants SET used_at = ? WHERE used_at < ? AND id = (SELECT grant_id FROM oauth_tokens WHERE hash = ?)", at, at, hash).Error; err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
@@ -159,5 +165,8 @@ func end(tx *gorm.DB, id string) error {
 	if err := tx.Exec("DELETE FROM oauth_tokens WHERE grant_id = ?", id).Error; err != nil {
 		return err
 	}
-	return tx.Exec("DELETE FROM oauth_grants WHERE id = ?", id).Error
+	if err := tx.Exec("DELETE FROM oauth_grants WHERE id = ?", id).Error; err != nil {
+		return err
+	}
+	return access.Advance(tx)
 }

@@ -6,6 +6,7 @@ import (
 	"gorm.io/gorm"
 
 	"crosstalk/models"
+	"crosstalk/models/store/access"
 )
 
 // Invite lets people without a key connect a client, a number of times.
@@ -55,15 +56,25 @@ func (t *Table) Invite(ctx context.Context, hash string) (i Invite, err error) {
 	return i, err
 }
 
-// RevokeInvite removes an invite; the grants that came from it are void from then on.
+// Principal is whom those speak for whom the invite lets in.
+func (i *Invite) Principal() models.Principal {
+	return models.Principal{Name: "invite:" + i.Name, Scope: i.Scope, Channels: i.Channels}
+}
+
+// RevokeInvite removes an invite; the grants that came from it are void from then on, and their names free.
 func (t *Table) RevokeInvite(ctx context.Context, name string) error {
-	return t.store.Transact(ctx, func(tx *gorm.DB) error {
+	err := t.store.Transact(ctx, func(tx *gorm.DB) error {
 		done := tx.Exec("DELETE FROM oauth_invites WHERE name = ?", name)
 		if done.Error == nil && done.RowsAffected == 0 {
-			return models.Errorf(models.NotFound, "there is no invite %q", name)
+			return models.Errorf(models.NotFound, "there is no invite %q: list shows those there are", name)
 		}
 		return done.Error
 	})
+	if err != nil {
+		return err
+	}
+	gone := Invite{Name: name}
+	return access.New(t.store).ReleaseAll(ctx, gone.Principal().Name)
 }
 
 // takeInvite takes a use of the invite with this hash, if there is such an invite: keys have no uses.
