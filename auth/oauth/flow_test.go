@@ -223,7 +223,7 @@ func TestScopesAreBounded(t *testing.T) {
 func TestTokensAreGoodAtOneAddress(t *testing.T) {
 	d := newDesk(t, base)
 	id := d.public(claude)
-	doors := []string{"/mcp", "/sse", "/messages", "/api/messages", "/ws", "/", "/mcp/", ""}
+	doors := []string{"/mcp", "/sse", "/messages", "/api/messages", "/ws", "/metrics", "/mcp/", ""}
 	for resource, open := range map[string][]string{
 		"":                                {"/mcp"},
 		base + "/mcp":                     {"/mcp"},

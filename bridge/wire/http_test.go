@@ -179,7 +179,7 @@ func TestOnlyWhoTheGateLetsInIsServed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, head, body := ask(t, tc.url+"/mcp", call(1, "echo", "x"), tc.fields...)
-			if status != tc.status || (status == 401) != (head.Get("WWW-Authenticate") == "Bearer") || head.Get("Cache-Control") != "no-store" {
+			if status != tc.status || (status == 401) != (strings.HasPrefix(head.Get("WWW-Authenticate"), "Bearer")) || head.Get("Cache-Control") != "no-store" {
 				t.Errorf("got %d %v %s", status, head, body)
 			}
 			if configured := name == "configured page"; configured != (head.Get("Access-Control-Allow-Origin") == "https://app.example.com") {
