@@ -72,8 +72,8 @@ func TestOnlyPublicAddressesAreFetched(t *testing.T) {
 }
 
 func TestTheClientOfDocumentsStaysOutside(t *testing.T) {
-	asked := false
-	s := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
+	var asked atomic.Bool
+	s := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Store(true) }))
 	defer s.Close()
 	d := newDocuments()
 	t.Setenv("HTTPS_PROXY", s.URL)
@@ -86,7 +86,7 @@ func TestTheClientOfDocumentsStaysOutside(t *testing.T) {
 			t.Errorf("%s: %v", url, err)
 		}
 	}
-	if asked {
+	if asked.Load() {
 		t.Error("this machine was asked")
 	}
 }
@@ -106,9 +106,9 @@ func web(t *testing.T, d *documents, h http.HandlerFunc) {
 func TestAClientMayBeDescribedByADocument(t *testing.T) {
 	const id = "https://claude.ai/oauth/mcp-oauth-client-metadata"
 	d := newDesk(t, base)
-	fetched := 0
+	var fetched atomic.Int32
 	web(t, d.documents, func(w http.ResponseWriter, r *http.Request) {
-		fetched++
+		fetched.Add(1)
 		if r.Host != "claude.ai" || r.Header.Get("Cookie") != "" {
 			t.Errorf("asked %s with %v", r.Host, r.Header)
 		}
@@ -127,8 +127,8 @@ func TestAClientMayBeDescribedByADocument(t *testing.T) {
 	if d.who(tokens).Name != "grant:key:alice/claude" {
 		t.Errorf("it speaks as %+v", d.who(tokens))
 	}
-	if fetched != 1 {
-		t.Errorf("the document was fetched %d times", fetched)
+	if n := fetched.Load(); n != 1 {
+		t.Errorf("the document was fetched %d times", n)
 	}
 	res = d.do("GET", "/oauth/authorize?"+asks(id, "https://evil.example/cb").Encode(), nil)
 	if res.StatusCode != http.StatusBadRequest {
@@ -161,9 +161,9 @@ func TestADocumentThatIsNoneIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := newDesk(t, base)
 			d.documents.http.Timeout = time.Second
-			asked := 0
+			var asked atomic.Int32
 			web(t, d.documents, func(w http.ResponseWriter, r *http.Request) {
-				asked++
+				asked.Add(1)
 				h(w, r)
 			})
 			for range 2 {
@@ -172,8 +172,8 @@ func TestADocumentThatIsNoneIsRefused(t *testing.T) {
 					t.Errorf("%d", res.StatusCode)
 				}
 			}
-			if asked != 1 {
-				t.Errorf("asked %d times", asked)
+			if n := asked.Load(); n != 1 {
+				t.Errorf("asked %d times", n)
 			}
 		})
 	}
