@@ -120,7 +120,7 @@ func (h *Hub) stand(ctx context.Context, who models.Principal, ask Ask) ([]span,
 		}
 		own = sender == ask.Instance
 	}
-	known, err := h.positions(ctx, who, ask.Instance, ask.Channel)
+	known, err := h.standing(ctx, who, ask)
 	if err != nil {
 		return nil, err
 	}
@@ -152,6 +152,22 @@ func (h *Hub) stand(ctx context.Context, who models.Principal, ask Ask) ([]span,
 		spans[i] = s
 	}
 	return spans, nil
+}
+
+// standing returns where the instance stands. What was shown over the same connection is read, also if another process
+// showed it, or this one before a restart.
+func (h *Hub) standing(ctx context.Context, who models.Principal, ask Ask) ([]store.Position, error) {
+	known, err := h.positions(ctx, who, ask.Instance, ask.Channel)
+	shown := func(p store.Position) bool {
+		return ask.Conn != "" && p.ShownBy == ask.Conn && p.ReadID != nil && p.ShownID > *p.ReadID
+	}
+	if err != nil || !slices.ContainsFunc(known, shown) {
+		return known, err
+	}
+	if err := h.store.Acted(ctx, ask.Instance, ask.Conn); err != nil {
+		return nil, err
+	}
+	return h.positions(ctx, who, ask.Instance, ask.Channel)
 }
 
 // unread reads the oldest messages of others beyond where the spans begin, in one order.

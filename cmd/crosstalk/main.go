@@ -21,7 +21,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	err := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)
-	if err != nil {
+	if _, waking := errors.AsType[wake](err); err != nil && !waking {
 		_, _ = fmt.Fprintln(os.Stderr, "crosstalk:", paragraph(err.Error(), "    "))
 	}
 	os.Exit(exitCode(err))
@@ -32,10 +32,11 @@ func main() {
 func exitCode(err error) int {
 	_, misused := errors.AsType[usageError](err)
 	_, alone := errors.AsType[noAnswer](err)
+	_, waking := errors.AsType[wake](err)
 	switch {
 	case err == nil:
 		return 0
-	case misused:
+	case misused || waking:
 		return 2
 	case alone:
 		return 3
@@ -73,6 +74,7 @@ type commands struct {
 	Keys       keysCommand       `cmd:"" help:"Make, list, rotate and revoke keys."`
 	Instances  instancesCommand  `cmd:"" help:"List who has been here, and who is online."`
 	Search     searchCommand     `cmd:"" help:"Search messages."`
+	Hook       hookCommand       `cmd:"" help:"Answer the events of Claude Code, so that sessions hear what is new."`
 	Data       dataCommand       `cmd:"" help:"Put, get, list and remove shared data."`
 	Export     exportCommand     `cmd:"" help:"Write out all messages of a channel."`
 	Bench      benchCommand      `cmd:"" help:"Load a hub, and tell what its users would have felt."`
@@ -109,6 +111,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 		return err
 	case helped:
 		return nil
+	case err != nil && args[0] == "hook":
+		return env.explain(err) // to who calls hooks, the exit code of misuse means something else
 	case err != nil:
 		return usageError{env.explain(err)}
 	}
