@@ -154,20 +154,18 @@ func (h *Hub) stand(ctx context.Context, who models.Principal, ask Ask) ([]span,
 	return spans, nil
 }
 
-// standing returns where the instance stands. What was shown over the same connection is read, also if another process
-// showed it, or this one before a restart.
+// standing returns where the instance stands. What was shown over the same connection, be it by another process, is read.
 func (h *Hub) standing(ctx context.Context, who models.Principal, ask Ask) ([]store.Position, error) {
 	known, err := h.positions(ctx, who, ask.Instance, ask.Channel)
-	shown := func(p store.Position) bool {
-		return ask.Conn != "" && p.ShownBy == ask.Conn && p.ReadID != nil && p.ShownID > *p.ReadID
+	for _, p := range known {
+		if ask.Conn != "" && p.ShownBy == ask.Conn && p.ReadID != nil && p.ShownID > *p.ReadID {
+			if err := h.store.Acted(ctx, ask.Instance, ask.Conn); err != nil {
+				return nil, err
+			}
+			return h.positions(ctx, who, ask.Instance, ask.Channel)
+		}
 	}
-	if err != nil || !slices.ContainsFunc(known, shown) {
-		return known, err
-	}
-	if err := h.store.Acted(ctx, ask.Instance, ask.Conn); err != nil {
-		return nil, err
-	}
-	return h.positions(ctx, who, ask.Instance, ask.Channel)
+	return known, err
 }
 
 // unread reads the oldest messages of others beyond where the spans begin, in one order.

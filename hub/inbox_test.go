@@ -70,6 +70,24 @@ func TestShownIsReadWhenTheInstanceActsAgain(t *testing.T) {
 	expect(t, "read by a send over the same connection", check(t, h, other, true), "=1", "=2", "=3", "=4")
 }
 
+func TestWhatAnotherProcessShowedOverTheConnectionIsRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "crosstalk.db")
+	h, stop := start(t, path, nil)
+	register(t, h, "me")
+	ask := Ask{Channel: models.Every, Instance: "me", Conn: "c1"}
+	check(t, h, Ask{Channel: "x", Instance: "me"}, true)
+	say(t, h, "x", "bob", "1")
+	expect(t, "new", check(t, h, ask, true), "1")
+	stop()
+	h, stop = start(t, path, nil)
+	defer stop()
+	other := ask
+	other.Conn = "c2"
+	expect(t, "over another connection it may have been lost", check(t, h, other, false), "!1")
+	expect(t, "over the same it arrived", check(t, h, ask, true), "=1")
+	expect(t, "and is read", check(t, h, other, true), "=1")
+}
+
 func TestALaterAfterIDConfirms(t *testing.T) {
 	h := fresh(t)
 	register(t, h, "me")

@@ -74,6 +74,7 @@ func TestHelpSaysWhatThereIs(t *testing.T) {
 		"help-keys.txt": {"keys", "--help"}, "help-keys-create.txt": {"keys", "create", "--help"}, "help-send.txt": {"send", "--help"}, "help-tail.txt": {"tail", "--help"}, "help-channels.txt": {"channels", "--help"},
 		"help-instances.txt": {"instances", "--help"}, "help-search.txt": {"search", "--help"}, "help-data.txt": {"data", "--help"},
 		"help-data-put.txt": {"data", "put", "--help"}, "help-export.txt": {"export", "--help"}, "help-doctor.txt": {"doctor", "--help"},
+		"help-hook.txt": {"hook", "--help"}, "help-hook-wait.txt": {"hook", "wait", "--help"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := output(t, env(), args...)
