@@ -81,9 +81,14 @@ const plain = (text: string) => purify(`<pre tabindex="0">${escape(text)}</pre>`
 
 export const codeBlock = (text: string, lang: string) => purify(code(text, lang))
 
-// glance is the first words of a text, without the marks of Markdown.
-export function glance(text: string, length = 140): string {
-  const s = text.slice(0, length * 4).replace(/```\w*/g, ' ').replace(/[*_`#>|~]+/g, ' ').replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+// plainly is a text on one line, without the marks of Markdown.
+export function plainly(text: string): string {
+  return text.replace(/```\w*/g, ' ').replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').replace(/\|[-:| ]{3,}\|/g, ' ').replace(/[*`#>|~]+/g, ' ')
     .replace(/\s+/g, ' ').trim()
+}
+
+// glance is the first words of a text.
+export function glance(text: string, length = 140): string {
+  const s = plainly(text.slice(0, length * 4))
   return s.length > length ? s.slice(0, length - 1) + '…' : s
 }

@@ -3,7 +3,7 @@ import { api, type Message as M } from '../api'
 import { words } from '../actions'
 import { go, to } from '../route'
 import { channelList, drawer } from '../state'
-import { glance } from '../text'
+import { glance, plainly } from '../text'
 import { count } from '../time'
 import { Icon } from './Icon'
 import { Avatar, Name, When } from './Who'
@@ -95,11 +95,12 @@ function Found({ message: m, q }: { message: M; q: string }) {
 }
 
 // Excerpt is the text around the first word that was looked for, with all of them marked.
-export function Excerpt({ text, q }: { text: string; q: string }) {
+export function Excerpt({ text: whole, q }: { text: string; q: string }) {
+  const text = plainly(whole)
   const terms = q.split(/\s+/).filter(Boolean).map((s) => s.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
   if (terms.length === 0) return <>{glance(text, 220)}</>
   const pattern = new RegExp(`(${terms.join('|')})`, 'gi')
   const at = Math.max(0, text.search(pattern) - 80)
-  const piece = (at > 0 ? '…' : '') + text.slice(at, at + 260).replace(/\s+/g, ' ') + (text.length > at + 260 ? '…' : '')
+  const piece = (at > 0 ? '…' : '') + text.slice(at, at + 260) + (text.length > at + 260 ? '…' : '')
   return <>{piece.split(pattern).map((s, i) => (i % 2 ? <mark key={i}>{s}</mark> : s))}</>
 }
