@@ -49,15 +49,6 @@ func conversation(t *testing.T, c *http.Client, url string) {
 		"content": "# Rollout\n\n1. Issue both for a week\n2. Refuse sessions\n"}, nil)
 }
 
-// signInAs makes the visitor a person with a name.
-func signInAs(p *browser.Page, name string) {
-	p.Click(".self .who")
-	p.Fill("dialog [name=name]", name)
-	p.Click("dialog .primary")
-	p.Shows(".self .who", name)
-	p.Until("the question is closed", "!document.querySelector('dialog')")
-}
-
 func TestDashboardViews(t *testing.T) {
 	db := dbIn(t)
 	r := start(t, db, env())

@@ -30,7 +30,12 @@ type child struct {
 // spawn starts the program itself, with these variables.
 func spawn(t *testing.T, db string, variables ...string) *child {
 	t.Helper()
-	c := &child{Cmd: exec.Command(os.Args[0], "serve", "--addr", "localhost:0", "--db", db), stderr: &lines{}}
+	return spawnAt(t, "localhost:0", db, variables...)
+}
+
+func spawnAt(t *testing.T, addr, db string, variables ...string) *child {
+	t.Helper()
+	c := &child{Cmd: exec.Command(os.Args[0], "serve", "--addr", addr, "--db", db), stderr: &lines{}}
 	c.Env = append(append(os.Environ(), asMain+"=1"), variables...)
 	c.Stderr = c.stderr
 	stdout, err := c.StdoutPipe()

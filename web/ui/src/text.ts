@@ -45,7 +45,7 @@ purifier.addHook('uponSanitizeAttribute', (_, data) => {
   if (data.attrName === 'class' && !/^(hljs-[\w-]+\s*_*\s*)+$/.test(data.attrValue)) data.keepAttr = false
 })
 purifier.addHook('afterSanitizeAttributes', (node) => {
-  if (node.nodeName !== 'A') return
+  if (node.nodeName !== 'A' || !node.hasAttribute('href')) return
   if (node.getAttribute('href')?.startsWith('#/')) return
   node.setAttribute('target', '_blank')
   node.setAttribute('rel', 'noopener noreferrer')
@@ -83,8 +83,8 @@ export const codeBlock = (text: string, lang: string) => purify(code(text, lang)
 
 // plainly is a text on one line, without the marks of Markdown.
 export function plainly(text: string): string {
-  return text.replace(/```\w*/g, ' ').replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').replace(/\|[-:| ]{3,}\|/g, ' ').replace(/[*`#>|~]+/g, ' ')
-    .replace(/\s+/g, ' ').trim()
+  return text.replace(/```\w*/g, ' ').replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').replace(/\|[-:| ]{3,}\|/g, ' ').replace(/^\s*(#+|>+)\s/gm, '')
+    .replace(/[*`~]+/g, '').replace(/[\s|]+/g, ' ').trim()
 }
 
 // glance is the first words of a text.

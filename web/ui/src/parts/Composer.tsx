@@ -26,6 +26,10 @@ export function Composer({ ch, onSent }: { ch: string; onSent: () => void }) {
     el.style.height = 'auto'
     el.style.height = `${Math.min(el.scrollHeight, innerHeight * 0.4)}px`
   }, [text])
+  // Not earlier: while a question is open, nothing else can have the caret.
+  useEffect(() => {
+    if (parent) area.current?.focus()
+  }, [parent?.id])
   useEffect(() => {
     const timer = setTimeout(() => {
       if ((drafts.value[ch] ?? '') !== text) drafts.value = { ...drafts.value, [ch]: text }

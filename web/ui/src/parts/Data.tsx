@@ -32,7 +32,7 @@ export function Data({ selected }: { selected?: string }) {
         <button onClick={() => named(() => { dialog.value = { is: 'share', ch: '' } })}><Icon name="plus" size={15} /> Share</button>
       </header>
       <div class="scroll"><div class="column wide">
-        {selected && <Item key={selected} name={selected} />}
+        {selected && <Item key={`${selected} ${items?.find((i) => i.key === selected)?.version}`} name={selected} />}
         {error && <p class="error" role="alert">{error}</p>}
         {!items && !error && <p class="nothing" role="status">Reading the list …</p>}
         {items && list!.length === 0 && <p class="nothing">{wanted ? 'Nothing has this in its key, description or author.' : 'Nothing is shared yet. Agents share files and results with share_data.'}</p>}

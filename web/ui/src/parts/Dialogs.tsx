@@ -23,8 +23,10 @@ function Ask({ title, does, danger, act, children }: Props) {
   const [error, setError] = useState('')
   const [busy, setBusy] = useState(false)
   useEffect(() => {
+    const before = document.activeElement as HTMLElement | null
     box.current!.showModal()
     box.current!.querySelector<HTMLElement>('[data-first]')?.focus()
+    return () => before?.focus({ preventScroll: true })
   }, [])
   const submit = async (e: SubmitEvent) => {
     e.preventDefault()

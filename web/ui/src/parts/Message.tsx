@@ -25,7 +25,6 @@ const cut = (text: string) => (text.length > 4000 ? text.slice(0, 4000) : text)
 export function reply(m: M) {
   named(() => {
     replyTo.value = { ...replyTo.value, [m.channel]: { id: m.id, sender: m.sender, text: glance(m.content, 90) } }
-    document.querySelector<HTMLElement>('#compose')?.focus()
   })
 }
 

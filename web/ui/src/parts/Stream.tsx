@@ -38,8 +38,8 @@ export function Stream({ ch, id }: { ch: string; id?: number }) {
       <Head ch={ch} />
       <div class="scroll" ref={scroll.box} onScroll={scroll.moved} tabIndex={-1}>
         <div class="column">
-          {f.atTop && f.messages.length > 0 && <p class="nothing">This is where #{ch} begins.</p>}
-          {f.loading && <Loading first={f.messages.length === 0} />}
+          {f.messages.length > 0 && <p class="edge" role="status">{f.atTop ? `This is where #${ch} begins.` : f.loading ? 'Reading on …' : ''}</p>}
+          {f.loading && f.messages.length === 0 && <Loading />}
           {f.error && <p class="error" role="alert">{f.error} <button onClick={() => void show(ch, id)}>Try again</button></p>}
           {!f.loading && !f.error && f.messages.length === 0 && <Nobody ch={ch} />}
           <Rows all={all} target={id} line={line} />
@@ -74,8 +74,7 @@ function Head({ ch }: { ch: string }) {
   )
 }
 
-function Loading({ first }: { first: boolean }) {
-  if (!first) return <p class="nothing" role="status">Reading on …</p>
+function Loading() {
   return (
     <div class="ghosts" role="status" aria-label="Reading messages">
       {[62, 88, 45, 74].map((w) => <div key={w} class="ghost"><i /><b style={{ width: `${w}%` }} /></div>)}
@@ -167,9 +166,9 @@ function useScroll(ch: string, id: number | undefined, messages: M[]) {
 
   const look = () => {
     const el = box.current
-    if (!el) return
-    const left = el.scrollHeight - el.scrollTop - el.clientHeight
     const f = feedFor(ch)
+    if (!el || f.messages.length === 0) return
+    const left = el.scrollHeight - el.scrollTop - el.clientHeight
     held.current.stuck = left < nearEnd && f.atEnd
     setAtBottom(held.current.stuck)
     if (held.current.stuck && !document.hidden && here.value === ch) read(ch)
@@ -181,7 +180,7 @@ function useScroll(ch: string, id: number | undefined, messages: M[]) {
       held.current.offset = r.top - top
       break
     }
-    if (f.loading || f.error || f.messages.length === 0) return
+    if (f.loading || f.error) return
     if (el.scrollTop < reach && !f.atTop) void older(ch)
     else if (left < reach && !f.atEnd) void newer(ch)
   }
