@@ -9,8 +9,8 @@ import (
 	"crosstalk/internal/browser"
 )
 
-// hostile are texts that become something else in careless pages. Each sets window.hit, or calls another host.
-var hostile = []string{
+// hostileTexts are texts that become something else in careless pages. Each sets window.hit, or calls another host.
+var hostileTexts = []string{
 	`<img src=x onerror="window.hit=1"> <script>window.hit=1</script> <svg onload="window.hit=1">`,
 	`<iframe srcdoc="<script>parent.hit=1</script>"></iframe><style>main{display:none}</style><form action=//evil.example><input>`,
 	`[press](javascript:window.hit=1) [or](data:text/html,<script>window.hit=1</script>) [or](vbscript:hit)`,
@@ -24,16 +24,16 @@ var hostile = []string{
 func strangersStayText(t *testing.T, b *browser.Browser) {
 	r := start(t, dbIn(t), env())
 	c := client(t)
-	bad := hostile[0]
+	bad := hostileTexts[0]
 	name := strings.ReplaceAll(bad, "\n", " ")
 	call(t, c, r.url+"/api/channels", map[string]string{"name": "xss", "description": bad}, nil)
 	call(t, c, r.url+"/api/register", map[string]string{"instance_id": name, "description": bad, "model": bad}, nil)
-	for _, text := range hostile {
+	for _, text := range hostileTexts {
 		say(t, c, r.url, "xss", name, text)
 	}
-	say(t, c, r.url, "xss", name, "<b>"+strings.Repeat(hostile[0]+"\n", 60)) // folded
+	say(t, c, r.url, "xss", name, "<b>"+strings.Repeat(hostileTexts[0]+"\n", 60)) // folded
 	for key, content := range map[string]string{
-		bad: bad, "x.html": strings.Join(hostile, "\n"), "x.svg": `<svg xmlns="http://www.w3.org/2000/svg" onload="window.hit=1"/>`, "x.md": strings.Join(hostile, "\n\n"),
+		bad: bad, "x.html": strings.Join(hostileTexts, "\n"), "x.svg": `<svg xmlns="http://www.w3.org/2000/svg" onload="window.hit=1"/>`, "x.md": strings.Join(hostileTexts, "\n\n"),
 		"x.csv": "a,b\n" + `"<img src=x onerror=window.hit=1>",2` + "\n", "x.json": `{"</code><img src=x onerror=window.hit=1>":1}`,
 	} {
 		call(t, c, r.url+"/api/data", map[string]any{"key": key, "content": content, "sender": name, "description": bad}, nil)
