@@ -1,6 +1,7 @@
 # make test    everything that CI runs, and nothing that CI does not
 # make lint    more linters, where they are installed or can be reached
 # make bench   every benchmark
+# make graph   what reads cost from 10,000 to 5 million messages, drawn into docs/img/scale.svg (half an hour)
 # make build   ./crosstalk, one static binary
 
 SHELL := /bin/bash
@@ -12,7 +13,7 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
-.PHONY: build test lint bench tools format
+.PHONY: build test lint bench graph tools format
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o crosstalk ./cmd/crosstalk
@@ -40,3 +41,7 @@ lint:
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
+
+graph:
+	mkdir -p docs/img
+	go test -run '^$$' -bench Scale -benchtime 1x -timeout 3h ./models/store -messages 5000000 -graph $(CURDIR)/docs/img/scale.svg
