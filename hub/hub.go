@@ -89,6 +89,9 @@ func (h *Hub) Drain() { h.drain.Do(func() { close(h.draining) }) }
 // BusID names the database; it changes when the database is replaced.
 func (h *Hub) BusID() string { return h.store.BusID() }
 
+// Database names what kind of database the store has.
+func (h *Hub) Database() string { return h.store.Database() }
+
 // Head returns the id of the newest message.
 func (h *Hub) Head(ctx context.Context) (int64, error) { return h.store.Head(ctx) }
 

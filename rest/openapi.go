@@ -42,14 +42,15 @@ func (d *door) openAPI(c *fiber.Ctx) error {
 
 // healthy is what monitors and clients of the predecessor read.
 type healthy struct {
-	Status  string `json:"status"`
-	Server  string `json:"server"`
-	Version string `json:"version"`
-	BusID   string `json:"bus_id"`
+	Status   string `json:"status"`
+	Server   string `json:"server"`
+	Version  string `json:"version"`
+	BusID    string `json:"bus_id"`
+	Database string `json:"database"`
 }
 
 func (d *door) health(models.Principal, *query) (any, error) {
-	return healthy{"ok", "crosstalk", d.Version, d.Hub.BusID()}, nil
+	return healthy{"ok", "crosstalk", d.Version, d.Hub.BusID(), d.Hub.Database()}, nil
 }
 
 // alive answers while the process can answer anything: who restarts it asks here.

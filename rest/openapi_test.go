@@ -399,7 +399,7 @@ func is(kinds, kind, at string) error {
 func TestHealthIsTold(t *testing.T) {
 	b := serve(t, auth.Config{})
 	b.run(t, []step{
-		{`GET /health`, 200, `{"status":"ok","server":"crosstalk","version":"test","bus_id":"B"}`},
+		{`GET /health`, 200, `{"status":"ok","server":"crosstalk","version":"test","bus_id":"B","database":"sqlite"}`},
 		{`GET /livez`, 200, `{"status":"ok"}`},
 		{`GET /readyz`, 200, `{"status":"ok"}`},
 	})

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -19,9 +18,9 @@ import (
 
 // hubSettings say which hub a command talks to.
 type hubSettings struct {
-	URL string `group:"Hub" name:"url" placeholder:"URL" from:"CROSSTALK_URL" help:"The hub there, such as https://bus.example.com."`
-	Key string `group:"Hub" placeholder:"KEY" from:"CROSSTALK_KEY,MCP_API_KEY" help:"The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine."`
-	DB  string `group:"Hub" name:"db" placeholder:"FILE" complete:"file" from:"CROSSTALK_DB" help:"Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db."`
+	URL              string `group:"Hub" name:"url" placeholder:"URL" from:"CROSSTALK_URL" help:"The hub there, such as https://bus.example.com."`
+	Key              string `group:"Hub" placeholder:"KEY" from:"CROSSTALK_KEY,MCP_API_KEY" help:"The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine."`
+	databaseSettings `embed:""`
 }
 
 // needs says what a command expects of a database of this machine.
@@ -73,11 +72,11 @@ func (h hubSettings) open(p *process, want needs) (*bus, error) {
 // openHere runs a whole hub on the database, beside others that may be running, behind a listener that nobody else
 // can reach.
 func (h hubSettings) openHere(p *process, want needs) (*bus, error) {
-	db, err := databasePath(h.DB, p.getenv)
+	db, err := h.database(p)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(db); want == there && errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(db.file); db.url == "" && want == there && errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no database at %s: name a hub with --url or CROSSTALK_URL, or the file with --db", db)
 	}
 	srv, err := openServer(p.ctx, newLog(p.stderr, "warn", "text"), serverOptions{db: db, trusted: true})
@@ -88,7 +87,7 @@ func (h hubSettings) openHere(p *process, want needs) (*bus, error) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(p.ctx))
 	ended := make(chan error, 1)
 	go func() { ended <- srv.run(ctx, []net.Listener{l}, nil) }()
-	b := &bus{where: "database " + filepath.Base(db), db: db, dial: wsdial.Options{URL: "http://localhost", Dial: l.dial}}
+	b := &bus{where: "database " + db.short(), db: db.String(), dial: wsdial.Options{URL: "http://localhost", Dial: l.dial}}
 	b.end = func() error {
 		l.quiet()
 		stop()

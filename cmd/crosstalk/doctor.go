@@ -117,11 +117,15 @@ func (d *doctorCommand) elsewhere(c *checkup, url string) error {
 
 // here examines a database of this machine.
 func (d *doctorCommand) here(c *checkup) error {
-	db, err := databasePath(d.Hub.DB, c.p.getenv)
+	db, err := d.Hub.database(c.p)
 	if err != nil {
 		return err
 	}
-	info, err := os.Stat(db)
+	if db.url != "" {
+		c.say("ok", "address", 0, "database %s; no hub elsewhere", db)
+		return d.open(c)
+	}
+	info, err := os.Stat(db.file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		c.say("warn", "address", 0, "no database at %s yet, and no --url or CROSSTALK_URL: crosstalk serve or the first message makes one", db)
@@ -131,6 +135,11 @@ func (d *doctorCommand) here(c *checkup) error {
 		return nil
 	}
 	c.say("ok", "address", 0, "database %s, %d KiB; no hub elsewhere", db, info.Size()>>10)
+	return d.open(c)
+}
+
+// open examines the database by way of a hub of its own.
+func (d *doctorCommand) open(c *checkup) error {
 	begin := time.Now()
 	b, err := d.Hub.open(c.p, there)
 	if err != nil {

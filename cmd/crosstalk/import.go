@@ -22,9 +22,9 @@ type importCommand struct {
 
 // importCrossClaude takes over what a cross-claude-mcp has kept.
 type importCrossClaude struct {
-	From     string `arg:"" optional:"" name:"path-or-url" help:"Its SQLite file or PostgreSQL URL. Without it: ~/.cross-claude-mcp/messages.db."`
-	DB       string `name:"db" placeholder:"FILE" complete:"file" from:"CROSSTALK_DB" help:"The SQLite database to import into. Without it: ~/.crosstalk/crosstalk.db."`
-	LogLevel string `enum:"debug,info,warn,error" default:"warn" placeholder:"LEVEL" from:"CROSSTALK_LOG_LEVEL" help:"debug, info, warn or error, on standard error."`
+	From             string `arg:"" optional:"" name:"path-or-url" help:"Its SQLite file or PostgreSQL URL. Without it: ~/.cross-claude-mcp/messages.db."`
+	databaseSettings `embed:""`
+	LogLevel         string `enum:"debug,info,warn,error" default:"warn" placeholder:"LEVEL" from:"CROSSTALK_LOG_LEVEL" help:"debug, info, warn or error, on standard error."`
 }
 
 // Help says what to expect.
@@ -54,11 +54,11 @@ func (i *importCrossClaude) Run(p *process) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
-	db, err := databasePath(i.DB, p.getenv)
+	db, err := i.database(p)
 	if err != nil {
 		return err
 	}
-	st, err := store.Open(p.ctx, store.Options{Path: db, Log: newLog(p.stderr, i.LogLevel, "text")})
+	st, err := store.Open(p.ctx, db.options(newLog(p.stderr, i.LogLevel, "text")))
 	if err != nil {
 		return fmt.Errorf("database %s: %w", db, err)
 	}
@@ -106,7 +106,7 @@ func crossClaudeFile(getenv func(string) string) string {
 }
 
 // hintImport tells whoever starts with an empty database that there are messages to take over.
-func hintImport(ctx context.Context, st *store.Store, db string, p *process) {
+func hintImport(ctx context.Context, st *store.Store, db database, p *process) {
 	file := crossClaudeFile(p.getenv)
 	if info, err := os.Stat(file); err != nil || info.IsDir() || info.Size() == 0 {
 		return
@@ -115,8 +115,8 @@ func hintImport(ctx context.Context, st *store.Store, db string, p *process) {
 		return
 	}
 	command := "crosstalk import cross-claude"
-	if own, err := databasePath("", p.getenv); err != nil || own != db {
-		command += " --db " + shellWord(db)
+	if own, err := databasePath("", p.getenv); db.url == "" && (err != nil || own != db.file) {
+		command += " --db " + shellWord(db.file)
 	}
 	_, _ = fmt.Fprintf(p.stderr, "crosstalk: cross-claude-mcp has left messages in %s. To take them over, before the first message comes in here: %s\n", file, command)
 }

@@ -201,11 +201,11 @@ func (k *keysDeleteCommand) Run(p *process) error {
 }
 
 // anyKey tells whether a database has a named key. One that is not there has none, and is not made.
-func anyKey(ctx context.Context, db string) (found bool, err error) {
-	if _, err := os.Stat(db); errors.Is(err, fs.ErrNotExist) {
+func anyKey(ctx context.Context, db database) (found bool, err error) {
+	if _, err := os.Stat(db.file); db.url == "" && errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	s, err := store.Open(ctx, store.Options{Path: db})
+	s, err := store.Open(ctx, db.options(nil))
 	if err != nil {
 		return false, fmt.Errorf("database %s: %w", db, err)
 	}

@@ -4,39 +4,44 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"crosstalk/hub"
-	"crosstalk/hub/doorbell"
 	"crosstalk/models/store"
 )
 
-// local is a hub on a database of this machine, which other processes may use at the same time.
+// local is a hub on a database, which other processes may use at the same time.
 type local struct {
 	store *store.Store
-	bell  *doorbell.File // nil where there can be none
+	bell  bell // nil where there can be none
 	hub   *hub.Hub
 }
 
 // openLocal opens the database and the hub on it. keep is how long messages are kept; 0: for good.
-func openLocal(ctx context.Context, log *slog.Logger, db string, keep time.Duration, ho hub.Options) (l *local, err error) {
+func openLocal(ctx context.Context, log *slog.Logger, db database, keep time.Duration, ho hub.Options) (l *local, err error) {
 	l = &local{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.close())
 		}
 	}()
-	if l.store, err = store.Open(ctx, store.Options{Path: db, Keep: keep, Log: log}); err != nil {
+	so := db.options(log)
+	so.Keep = keep
+	if l.store, err = store.Open(ctx, so); err != nil {
 		return l, fmt.Errorf("database %s: %w", db, err)
 	}
 	ho.Log = log
-	if bell, err := doorbell.Open(db+".bell", log); err != nil {
-		log.Warn("messages of other processes on this database may come a second late", "error", err)
-	} else {
+	if bell, err := db.openBell(l.store.BusID(), log); err == nil {
 		l.bell, ho.Bell = bell, bell
+	} else {
+		log.Warn("messages of other processes on this database may come a second late", "error", err)
+		if ho.Bell = nil; db.url != "" {
+			ho.Bell = silent{}
+		}
 	}
 	if l.hub, err = hub.New(l.store, ho); err != nil {
 		return l, fmt.Errorf("hub: %w", err)
@@ -57,8 +62,8 @@ func (l *local) close() (err error) {
 	if l.store != nil {
 		err = l.store.Close()
 	}
-	if l.bell != nil {
-		err = errors.Join(err, l.bell.Close())
+	if file, ok := l.bell.(io.Closer); ok {
+		err = errors.Join(err, file.Close())
 	}
 	return err
 }

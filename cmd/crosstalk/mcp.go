@@ -38,14 +38,15 @@ func (w waitSettings) grace() time.Duration { return time.Duration(w.MutualGrace
 
 // mcpCommand is what an AI client starts.
 type mcpCommand struct {
-	DB        string       `name:"db" placeholder:"FILE" complete:"file" from:"CROSSTALK_DB" help:"The SQLite database. Without it: ~/.crosstalk/crosstalk.db."`
-	URL       string       `name:"url" placeholder:"URL" from:"CROSSTALK_URL" help:"Use the hub there, and no database of this machine."`
-	Key       string       `placeholder:"KEY" from:"CROSSTALK_KEY,MCP_API_KEY" help:"The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine."`
-	Push      bool         `from:"CROSSTALK_PUSH" help:"Push messages into Claude Code while it is idle."`
-	Compat    bool         `from:"CROSSTALK_COMPAT" help:"Answer to the name cross-claude-mcp, for configurations that look for it."`
-	LogLevel  string       `enum:"debug,info,warn,error" default:"warn" placeholder:"LEVEL" from:"CROSSTALK_LOG_LEVEL" help:"debug, info, warn or error, on standard error."`
-	LogFormat string       `enum:"auto,text,json" default:"text" placeholder:"FORMAT" from:"CROSSTALK_LOG_FORMAT" help:"text, json, or auto: text on a terminal and JSON elsewhere."`
-	Waits     waitSettings `embed:""`
+	databaseSettings `embed:""`
+	serverSettings   `embed:""`
+	URL              string       `name:"url" placeholder:"URL" from:"CROSSTALK_URL" help:"Use the hub there, and no database of this machine."`
+	Key              string       `placeholder:"KEY" from:"CROSSTALK_KEY,MCP_API_KEY" help:"The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine."`
+	Push             bool         `from:"CROSSTALK_PUSH" help:"Push messages into Claude Code while it is idle."`
+	Compat           bool         `from:"CROSSTALK_COMPAT" help:"Answer to the name cross-claude-mcp, for configurations that look for it."`
+	LogLevel         string       `enum:"debug,info,warn,error" default:"warn" placeholder:"LEVEL" from:"CROSSTALK_LOG_LEVEL" help:"debug, info, warn or error, on standard error."`
+	LogFormat        string       `enum:"auto,text,json" default:"text" placeholder:"FORMAT" from:"CROSSTALK_LOG_FORMAT" help:"text, json, or auto: text on a terminal and JSON elsewhere."`
+	Waits            waitSettings `embed:""`
 }
 
 // Help shows how clients start it.
@@ -72,7 +73,10 @@ func (m *mcpCommand) Run(p *process) error {
 		}
 		return relay.Run(p.ctx, o)
 	}
-	db, err := databasePath(m.DB, p.getenv)
+	db, err := m.database(p)
+	if err == nil {
+		db, err = db.with(m.serverSettings)
+	}
 	if err != nil {
 		return err
 	}

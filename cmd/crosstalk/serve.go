@@ -2,8 +2,6 @@ package main
 
 import (
 	"errors"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"crosstalk/auth"
@@ -14,20 +12,20 @@ const maxDays = 36500
 
 // serveCommand is every setting of the hub. The from tag names the variables that fill a flag.
 type serveCommand struct {
-	Addr          []string     `group:"Listening" placeholder:"HOST:PORT" from:"CROSSTALK_ADDR" help:"Listen here. localhost is both loopback addresses, an empty host is all interfaces. Without it: localhost:8787."`
-	Port          string       `group:"Listening" placeholder:"N" from:"CROSSTALK_PORT,PORT" help:"Listen on this port, as hosting platforms ask: on all interfaces if there is a key, else on loopback. --addr goes before."`
-	ServerURL     string       `group:"Listening" name:"server-url" placeholder:"URL" from:"CROSSTALK_SERVER_URL,SERVER_URL" help:"Where clients reach this hub, such as https://bus.example.com."`
-	Pprof         string       `group:"Listening" placeholder:"HOST:PORT" from:"CROSSTALK_PPROF" help:"Serve Go's profiles here; a loopback address."`
-	Key           string       `group:"Access" placeholder:"KEY" from:"CROSSTALK_KEY,MCP_API_KEY" help:"The key that every caller must show as Authorization: Bearer KEY. Give it as a variable: arguments can be seen by everyone on the machine."`
-	AllowedHost   []string     `group:"Access" placeholder:"HOST" from:"CROSSTALK_ALLOWED_HOST" help:"Without a key, also answer to this name; for instance the machine's own."`
-	AllowedOrigin []string     `group:"Access" placeholder:"ORIGIN" from:"CROSSTALK_ALLOWED_ORIGIN" help:"Let web pages from here call the hub, such as https://app.example.com."`
-	DB            string       `group:"Storage" name:"db" placeholder:"FILE" complete:"file" from:"CROSSTALK_DB" help:"The SQLite database. Without it: ~/.crosstalk/crosstalk.db."`
-	DatabaseURL   string       `group:"Storage" name:"database-url" placeholder:"URL" from:"DATABASE_URL" help:"A PostgreSQL database. Not in this build: the hub refuses to start with it."`
-	CleanupDays   int          `group:"Storage" default:"30" placeholder:"DAYS" from:"CROSSTALK_CLEANUP_DAYS,CLEANUP_DAYS" help:"Delete messages older than this; 0 keeps all. Without it: 30."`
-	Compat        bool         `group:"Access" from:"CROSSTALK_COMPAT" help:"MCP clients see the name cross-claude-mcp, for configurations that look for it."`
-	LogLevel      string       `group:"Logs" enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" from:"CROSSTALK_LOG_LEVEL" help:"debug, info, warn or error. Only debug shows what messages say."`
-	LogFormat     string       `group:"Logs" enum:"auto,text,json" default:"auto" placeholder:"FORMAT" from:"CROSSTALK_LOG_FORMAT" help:"text, json, or auto: text on a terminal and JSON elsewhere."`
-	Waits         waitSettings `embed:""`
+	Addr             []string `group:"Listening" placeholder:"HOST:PORT" from:"CROSSTALK_ADDR" help:"Listen here. localhost is both loopback addresses, an empty host is all interfaces. Without it: localhost:8787."`
+	Port             string   `group:"Listening" placeholder:"N" from:"CROSSTALK_PORT,PORT" help:"Listen on this port, as hosting platforms ask: on all interfaces if there is a key, else on loopback. --addr goes before."`
+	ServerURL        string   `group:"Listening" name:"server-url" placeholder:"URL" from:"CROSSTALK_SERVER_URL,SERVER_URL" help:"Where clients reach this hub, such as https://bus.example.com."`
+	Pprof            string   `group:"Listening" placeholder:"HOST:PORT" from:"CROSSTALK_PPROF" help:"Serve Go's profiles here; a loopback address."`
+	Key              string   `group:"Access" placeholder:"KEY" from:"CROSSTALK_KEY,MCP_API_KEY" help:"The key that every caller must show as Authorization: Bearer KEY. Give it as a variable: arguments can be seen by everyone on the machine."`
+	AllowedHost      []string `group:"Access" placeholder:"HOST" from:"CROSSTALK_ALLOWED_HOST" help:"Without a key, also answer to this name; for instance the machine's own."`
+	AllowedOrigin    []string `group:"Access" placeholder:"ORIGIN" from:"CROSSTALK_ALLOWED_ORIGIN" help:"Let web pages from here call the hub, such as https://app.example.com."`
+	databaseSettings `embed:""`
+	serverSettings   `embed:""`
+	CleanupDays      int          `group:"Storage" default:"30" placeholder:"DAYS" from:"CROSSTALK_CLEANUP_DAYS,CLEANUP_DAYS" help:"Delete messages older than this; 0 keeps all. Without it: 30."`
+	Compat           bool         `group:"Access" from:"CROSSTALK_COMPAT" help:"MCP clients see the name cross-claude-mcp, for configurations that look for it."`
+	LogLevel         string       `group:"Logs" enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" from:"CROSSTALK_LOG_LEVEL" help:"debug, info, warn or error. Only debug shows what messages say."`
+	LogFormat        string       `group:"Logs" enum:"auto,text,json" default:"auto" placeholder:"FORMAT" from:"CROSSTALK_LOG_FORMAT" help:"text, json, or auto: text on a terminal and JSON elsewhere."`
+	Waits            waitSettings `embed:""`
 }
 
 // Help shows what people do with it.
@@ -38,6 +36,7 @@ Examples:
 
     crosstalk serve
     crosstalk serve --addr localhost:9000 --db ./team.db
+    DATABASE_URL=postgres://crosstalk:secret@db.example.com/team crosstalk serve
     MCP_API_KEY=$(openssl rand -hex 32) PORT=8787 crosstalk serve`
 }
 
@@ -53,12 +52,13 @@ func (s *serveCommand) Run(p *process) (err error) {
 	if _, _, err := s.places(true); err != nil {
 		return err
 	}
-	if err := s.check(p); err != nil {
+	db, err := s.check(p)
+	if err != nil {
 		return err
 	}
 	keyed := s.Key != ""
 	if !keyed {
-		if keyed, err = anyKey(p.ctx, s.DB); err != nil {
+		if keyed, err = anyKey(p.ctx, db); err != nil {
 			return err
 		}
 	}
@@ -80,58 +80,34 @@ func (s *serveCommand) Run(p *process) (err error) {
 	}
 	defer closeAll(listeners)
 	srv, err := openServer(p.ctx, log, serverOptions{
-		db: s.DB, keep: time.Duration(s.CleanupDays) * 24 * time.Hour, gate: gate, serverURL: s.ServerURL,
+		db: db, keep: time.Duration(s.CleanupDays) * 24 * time.Hour, gate: gate, serverURL: s.ServerURL,
 		compat: s.Compat, waits: s.Waits,
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, srv.close()) }()
-	hintImport(p.ctx, srv.store, s.DB, p)
+	hintImport(p.ctx, srv.store, db, p)
 	if why != "" {
 		log.Info(why)
 	}
 	for _, l := range listeners {
-		log.Info("listening", "addr", l.Addr().String(), "db", s.DB, "bus_id", srv.hub.BusID())
+		log.Info("listening", "addr", l.Addr().String(), "db", db.String(), "bus_id", srv.hub.BusID())
 	}
 	greet(p.stdout, localURL(listeners[0]), portOf(listeners[0]), srv.gate.Keyed())
 	return srv.run(p.ctx, listeners, profiles)
 }
 
-// check refuses what can be refused before anything is opened, and completes the database's path.
-func (s *serveCommand) check(p *process) error {
-	switch {
-	case s.DatabaseURL != "":
-		return misuse("DATABASE_URL asks for a PostgreSQL database, which this build cannot use yet: unset it, and the hub keeps its messages in the SQLite file named by --db")
-	case s.CleanupDays < 0 || s.CleanupDays > maxDays:
-		return misuse("--cleanup-days must be a number of days from 0, which keeps all messages, to %d, not %d", maxDays, s.CleanupDays)
+// check refuses what can be refused before anything is opened, and says which database it will be.
+func (s *serveCommand) check(p *process) (db database, err error) {
+	if s.CleanupDays < 0 || s.CleanupDays > maxDays {
+		return db, misuse("--cleanup-days must be a number of days from 0, which keeps all messages, to %d, not %d", maxDays, s.CleanupDays)
 	}
 	if err := s.Waits.check(); err != nil {
-		return err
+		return db, err
 	}
-	var err error
-	s.DB, err = databasePath(s.DB, p.getenv)
-	return err
-}
-
-// databasePath is where the database is that a setting names, which may be empty.
-func databasePath(db string, getenv func(string) string) (string, error) {
-	home := getenv("HOME")
-	if home == "" {
-		home = getenv("USERPROFILE")
+	if db, err = s.database(p); err != nil {
+		return db, err
 	}
-	rest, inHome := strings.CutPrefix(db, "~/")
-	switch {
-	case db == "":
-		rest, inHome = ".crosstalk/crosstalk.db", true
-	case db == "~" || strings.HasSuffix(db, "/"):
-		return "", misuse("--db %q must be a file, not a folder", db)
-	}
-	if inHome && home == "" {
-		return "", misuse("HOME is not set, so there is no place for the database: name a file with --db")
-	}
-	if inHome {
-		return filepath.Join(home, rest), nil
-	}
-	return db, nil
+	return db.with(s.serverSettings)
 }

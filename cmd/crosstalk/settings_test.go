@@ -25,7 +25,7 @@ func settings(t *testing.T, getenv func(string) string, args ...string) serveCom
 }
 
 func TestEverySettingIsAFlagAndVariablesFillIt(t *testing.T) {
-	defaults := serveCommand{CleanupDays: 30, LogLevel: "info", LogFormat: "auto", Waits: waitSettings{WaitCeiling: 25, MutualGrace: 30000}}
+	defaults := serveCommand{serverSettings: serverSettings{Connections: 5}, CleanupDays: 30, LogLevel: "info", LogFormat: "auto", Waits: waitSettings{WaitCeiling: 25, MutualGrace: 30000}}
 	with := func(change func(*serveCommand)) serveCommand {
 		s := defaults
 		change(&s)
@@ -45,6 +45,8 @@ func TestEverySettingIsAFlagAndVariablesFillIt(t *testing.T) {
 		{"--allowed-origin=https://a", []string{"CROSSTALK_ALLOWED_ORIGIN"}, with(func(s *serveCommand) { s.AllowedOrigin = []string{"https://a"} })},
 		{"--db=x.db", []string{"CROSSTALK_DB"}, with(func(s *serveCommand) { s.DB = "x.db" })},
 		{"--database-url=postgres://x", []string{"DATABASE_URL"}, with(func(s *serveCommand) { s.DatabaseURL = "postgres://x" })},
+		{"--listen-url=postgres://y", []string{"DATABASE_LISTEN_URL", "CROSSTALK_LISTEN_URL"}, with(func(s *serveCommand) { s.ListenURL = "postgres://y" })},
+		{"--database-connections=9", []string{"CROSSTALK_DATABASE_CONNECTIONS"}, with(func(s *serveCommand) { s.Connections = 9 })},
 		{"--cleanup-days=0", []string{"CLEANUP_DAYS", "CROSSTALK_CLEANUP_DAYS"}, with(func(s *serveCommand) { s.CleanupDays = 0 })},
 		{"--wait-ceiling=1.5", []string{"WAIT_TRANSPORT_CEILING_MIN", "CROSSTALK_WAIT_CEILING"}, with(func(s *serveCommand) { s.Waits.WaitCeiling = 1.5 })},
 		{"--mutual-grace=9", []string{"MUTUAL_WAIT_GRACE_MS", "CROSSTALK_MUTUAL_GRACE"}, with(func(s *serveCommand) { s.Waits.MutualGrace = 9 })},
@@ -53,24 +55,24 @@ func TestEverySettingIsAFlagAndVariablesFillIt(t *testing.T) {
 	} {
 		t.Run(tc.flag, func(t *testing.T) {
 			_, value, _ := strings.Cut(tc.flag, "=")
-			if diff := cmp.Diff(tc.want, settings(t, env(), tc.flag)); diff != "" {
+			if diff := cmp.Diff(tc.want, settings(t, env(), tc.flag), cmp.AllowUnexported(serveCommand{})); diff != "" {
 				t.Errorf("flag (-want +got):\n%s", diff)
 			}
 			var pairs []string
 			for _, name := range tc.variables {
 				// A later name goes before an earlier one, whose value must not matter then.
 				pairs = append(pairs, name, value)
-				if diff := cmp.Diff(tc.want, settings(t, env(pairs...))); diff != "" {
+				if diff := cmp.Diff(tc.want, settings(t, env(pairs...)), cmp.AllowUnexported(serveCommand{})); diff != "" {
 					t.Errorf("%s (-want +got):\n%s", name, diff)
 				}
 				pairs[len(pairs)-1] = "1"
 			}
-			if diff := cmp.Diff(tc.want, settings(t, env(pairs...), tc.flag)); diff != "" {
+			if diff := cmp.Diff(tc.want, settings(t, env(pairs...), tc.flag), cmp.AllowUnexported(serveCommand{})); diff != "" {
 				t.Errorf("flag before variables (-want +got):\n%s", diff)
 			}
 		})
 	}
-	if diff := cmp.Diff(defaults, settings(t, env("PORT", "", "CLEANUP_DAYS", ""))); diff != "" {
+	if diff := cmp.Diff(defaults, settings(t, env("PORT", "", "CLEANUP_DAYS", "")), cmp.AllowUnexported(serveCommand{})); diff != "" {
 		t.Errorf("empty variables are absent (-want +got):\n%s", diff)
 	}
 }

@@ -31,6 +31,9 @@ type Options struct {
 // Connections is how many connections a process makes to PostgreSQL: hosts that rent out databases give few.
 const Connections = 5
 
+// MinConnections is how few will do.
+const MinConnections = postgres.MinConnections
+
 // Store is an open database. Its methods may be called from any goroutine.
 type Store struct {
 	// Set by Open, then constant.
@@ -54,6 +57,25 @@ type Store struct {
 	appends sync.WaitGroup // appends that have not been answered
 	stop    context.CancelFunc
 	running sync.WaitGroup // the writer and the tender
+}
+
+// Version is what is known of a database's tables.
+type Version struct {
+	Has, Known int
+	Pending    []string // that Open would add
+}
+
+// VersionOf looks at a database and changes nothing.
+func VersionOf(ctx context.Context, opt Options) (v Version, err error) {
+	var known []string
+	if opt.URL != "" {
+		v.Has, known, err = postgres.Status(ctx, opt.URL)
+	} else {
+		v.Has, known, err = sqlite.Status(ctx, opt.Path)
+	}
+	v.Known = len(known)
+	v.Pending = known[min(v.Has, v.Known):]
+	return v, err
 }
 
 // engine is what each database does in its own way.
@@ -138,6 +160,14 @@ func (s *Store) OnCommit(fn func([]models.Message)) { s.committed = fn }
 
 // BusID names this database; it changes when the database is replaced.
 func (s *Store) BusID() string { return s.busID }
+
+// Database names what kind of database it is.
+func (s *Store) Database() string {
+	if s.opt.URL != "" {
+		return "postgresql"
+	}
+	return "sqlite"
+}
 
 // Close answers all appends that were accepted, then closes the database.
 func (s *Store) Close() error {

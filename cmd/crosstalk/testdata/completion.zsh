@@ -16,12 +16,12 @@ _crosstalk() {
 		' keys') at+=" $word" ;;
 		' instances') at+=" $word" ;;
 		' search') at+=" $word" ;;
-		' hook') at+=" $word" ;;
 		' data') at+=" $word" ;;
 		' export') at+=" $word" ;;
 		' bench') at+=" $word" ;;
 		' doctor') at+=" $word" ;;
 		' import') at+=" $word" ;;
+		' migrate') at+=" $word" ;;
 		' version') at+=" $word" ;;
 		' completion') at+=" $word" ;;
 		' serve --addr') skip=1 ;;
@@ -33,12 +33,17 @@ _crosstalk() {
 		' serve --allowed-origin') skip=1 ;;
 		' serve --db') skip=1 ;;
 		' serve --database-url') skip=1 ;;
+		' serve --listen-url') skip=1 ;;
+		' serve --database-connections') skip=1 ;;
 		' serve --cleanup-days') skip=1 ;;
 		' serve --log-level') skip=1 ;;
 		' serve --log-format') skip=1 ;;
 		' serve --wait-ceiling') skip=1 ;;
 		' serve --mutual-grace') skip=1 ;;
 		' mcp --db') skip=1 ;;
+		' mcp --database-url') skip=1 ;;
+		' mcp --listen-url') skip=1 ;;
+		' mcp --database-connections') skip=1 ;;
 		' mcp --url') skip=1 ;;
 		' mcp --key') skip=1 ;;
 		' mcp --log-level') skip=1 ;;
@@ -54,16 +59,19 @@ _crosstalk() {
 		' send --url') skip=1 ;;
 		' send --key') skip=1 ;;
 		' send --db') skip=1 ;;
+		' send --database-url') skip=1 ;;
 		' tail --since') skip=1 ;;
 		' tail --last') skip=1 ;;
 		' tail --url') skip=1 ;;
 		' tail --key') skip=1 ;;
 		' tail --db') skip=1 ;;
+		' tail --database-url') skip=1 ;;
 		' channels --unread') skip=1 ;;
 		' channels --limit') skip=1 ;;
 		' channels --url') skip=1 ;;
 		' channels --key') skip=1 ;;
 		' channels --db') skip=1 ;;
+		' channels --database-url') skip=1 ;;
 		' keys create') at+=" $word" ;;
 		' keys list') at+=" $word" ;;
 		' keys rotate') at+=" $word" ;;
@@ -75,55 +83,42 @@ _crosstalk() {
 		' keys create --url') skip=1 ;;
 		' keys create --key') skip=1 ;;
 		' keys create --db') skip=1 ;;
+		' keys create --database-url') skip=1 ;;
 		' keys list --url') skip=1 ;;
 		' keys list --key') skip=1 ;;
 		' keys list --db') skip=1 ;;
+		' keys list --database-url') skip=1 ;;
 		' keys rotate --expires') skip=1 ;;
 		' keys rotate --url') skip=1 ;;
 		' keys rotate --key') skip=1 ;;
 		' keys rotate --db') skip=1 ;;
+		' keys rotate --database-url') skip=1 ;;
 		' keys revoke --url') skip=1 ;;
 		' keys revoke --key') skip=1 ;;
 		' keys revoke --db') skip=1 ;;
+		' keys revoke --database-url') skip=1 ;;
 		' keys delete --url') skip=1 ;;
 		' keys delete --key') skip=1 ;;
 		' keys delete --db') skip=1 ;;
+		' keys delete --database-url') skip=1 ;;
 		' instances list') at+=" $word" ;;
 		' instances release') at+=" $word" ;;
 		' instances list --limit') skip=1 ;;
 		' instances list --url') skip=1 ;;
 		' instances list --key') skip=1 ;;
 		' instances list --db') skip=1 ;;
+		' instances list --database-url') skip=1 ;;
 		' instances release --url') skip=1 ;;
 		' instances release --key') skip=1 ;;
 		' instances release --db') skip=1 ;;
+		' instances release --database-url') skip=1 ;;
 		' search --channel') skip=1 ;;
 		' search --sender') skip=1 ;;
 		' search --limit') skip=1 ;;
 		' search --url') skip=1 ;;
 		' search --key') skip=1 ;;
 		' search --db') skip=1 ;;
-		' hook prompt') at+=" $word" ;;
-		' hook stop') at+=" $word" ;;
-		' hook wait') at+=" $word" ;;
-		' hook registered') at+=" $word" ;;
-		' hook prompt --as') skip=1 ;;
-		' hook prompt --url') skip=1 ;;
-		' hook prompt --key') skip=1 ;;
-		' hook prompt --db') skip=1 ;;
-		' hook stop --as') skip=1 ;;
-		' hook stop --url') skip=1 ;;
-		' hook stop --key') skip=1 ;;
-		' hook stop --db') skip=1 ;;
-		' hook wait --max') skip=1 ;;
-		' hook wait --as') skip=1 ;;
-		' hook wait --url') skip=1 ;;
-		' hook wait --key') skip=1 ;;
-		' hook wait --db') skip=1 ;;
-		' hook registered --as') skip=1 ;;
-		' hook registered --url') skip=1 ;;
-		' hook registered --key') skip=1 ;;
-		' hook registered --db') skip=1 ;;
+		' search --database-url') skip=1 ;;
 		' data put') at+=" $word" ;;
 		' data get') at+=" $word" ;;
 		' data ls') at+=" $word" ;;
@@ -135,24 +130,29 @@ _crosstalk() {
 		' data put --url') skip=1 ;;
 		' data put --key') skip=1 ;;
 		' data put --db') skip=1 ;;
+		' data put --database-url') skip=1 ;;
 		' data get --output') skip=1 ;;
 		' data get --url') skip=1 ;;
 		' data get --key') skip=1 ;;
 		' data get --db') skip=1 ;;
+		' data get --database-url') skip=1 ;;
 		' data ls --limit') skip=1 ;;
 		' data ls --url') skip=1 ;;
 		' data ls --key') skip=1 ;;
 		' data ls --db') skip=1 ;;
+		' data ls --database-url') skip=1 ;;
 		' data rm --as') skip=1 ;;
 		' data rm --url') skip=1 ;;
 		' data rm --key') skip=1 ;;
 		' data rm --db') skip=1 ;;
+		' data rm --database-url') skip=1 ;;
 		' export --format') skip=1 ;;
 		' export --since') skip=1 ;;
 		' export --output') skip=1 ;;
 		' export --url') skip=1 ;;
 		' export --key') skip=1 ;;
 		' export --db') skip=1 ;;
+		' export --database-url') skip=1 ;;
 		' bench --url') skip=1 ;;
 		' bench --key') skip=1 ;;
 		' bench --publishers') skip=1 ;;
@@ -166,9 +166,17 @@ _crosstalk() {
 		' doctor --url') skip=1 ;;
 		' doctor --key') skip=1 ;;
 		' doctor --db') skip=1 ;;
+		' doctor --database-url') skip=1 ;;
 		' import cross-claude') at+=" $word" ;;
 		' import cross-claude --db') skip=1 ;;
+		' import cross-claude --database-url') skip=1 ;;
 		' import cross-claude --log-level') skip=1 ;;
+		' migrate status') at+=" $word" ;;
+		' migrate up') at+=" $word" ;;
+		' migrate status --db') skip=1 ;;
+		' migrate status --database-url') skip=1 ;;
+		' migrate up --db') skip=1 ;;
+		' migrate up --database-url') skip=1 ;;
 		esac
 	done
 	word=${words[CURRENT - 1]}
@@ -188,12 +196,17 @@ _crosstalk() {
 	' serve --allowed-origin') _message value; return ;;
 	' serve --db') _files; return ;;
 	' serve --database-url') _message value; return ;;
+	' serve --listen-url') _message value; return ;;
+	' serve --database-connections') _message value; return ;;
 	' serve --cleanup-days') _message value; return ;;
 	' serve --log-level') compadd -- debug info warn error ; return ;;
 	' serve --log-format') compadd -- auto text json ; return ;;
 	' serve --wait-ceiling') _message value; return ;;
 	' serve --mutual-grace') _message value; return ;;
 	' mcp --db') _files; return ;;
+	' mcp --database-url') _message value; return ;;
+	' mcp --listen-url') _message value; return ;;
+	' mcp --database-connections') _message value; return ;;
 	' mcp --url') _message value; return ;;
 	' mcp --key') _message value; return ;;
 	' mcp --log-level') compadd -- debug info warn error ; return ;;
@@ -209,65 +222,59 @@ _crosstalk() {
 	' send --url') _message value; return ;;
 	' send --key') _message value; return ;;
 	' send --db') _files; return ;;
+	' send --database-url') _message value; return ;;
 	' tail --since') _message value; return ;;
 	' tail --last') _message value; return ;;
 	' tail --url') _message value; return ;;
 	' tail --key') _message value; return ;;
 	' tail --db') _files; return ;;
+	' tail --database-url') _message value; return ;;
 	' channels --unread') _message value; return ;;
 	' channels --limit') _message value; return ;;
 	' channels --url') _message value; return ;;
 	' channels --key') _message value; return ;;
 	' channels --db') _files; return ;;
+	' channels --database-url') _message value; return ;;
 	' keys create --scope') compadd -- read write admin ; return ;;
 	' keys create --channels') _message value; return ;;
 	' keys create --expires') _message value; return ;;
 	' keys create --url') _message value; return ;;
 	' keys create --key') _message value; return ;;
 	' keys create --db') _files; return ;;
+	' keys create --database-url') _message value; return ;;
 	' keys list --url') _message value; return ;;
 	' keys list --key') _message value; return ;;
 	' keys list --db') _files; return ;;
+	' keys list --database-url') _message value; return ;;
 	' keys rotate --expires') _message value; return ;;
 	' keys rotate --url') _message value; return ;;
 	' keys rotate --key') _message value; return ;;
 	' keys rotate --db') _files; return ;;
+	' keys rotate --database-url') _message value; return ;;
 	' keys revoke --url') _message value; return ;;
 	' keys revoke --key') _message value; return ;;
 	' keys revoke --db') _files; return ;;
+	' keys revoke --database-url') _message value; return ;;
 	' keys delete --url') _message value; return ;;
 	' keys delete --key') _message value; return ;;
 	' keys delete --db') _files; return ;;
+	' keys delete --database-url') _message value; return ;;
 	' instances list --limit') _message value; return ;;
 	' instances list --url') _message value; return ;;
 	' instances list --key') _message value; return ;;
 	' instances list --db') _files; return ;;
+	' instances list --database-url') _message value; return ;;
 	' instances release --url') _message value; return ;;
 	' instances release --key') _message value; return ;;
 	' instances release --db') _files; return ;;
+	' instances release --database-url') _message value; return ;;
 	' search --channel') _message value; return ;;
 	' search --sender') _message value; return ;;
 	' search --limit') _message value; return ;;
 	' search --url') _message value; return ;;
 	' search --key') _message value; return ;;
 	' search --db') _files; return ;;
-	' hook prompt --as') _message value; return ;;
-	' hook prompt --url') _message value; return ;;
-	' hook prompt --key') _message value; return ;;
-	' hook prompt --db') _files; return ;;
-	' hook stop --as') _message value; return ;;
-	' hook stop --url') _message value; return ;;
-	' hook stop --key') _message value; return ;;
-	' hook stop --db') _files; return ;;
-	' hook wait --max') _message value; return ;;
-	' hook wait --as') _message value; return ;;
-	' hook wait --url') _message value; return ;;
-	' hook wait --key') _message value; return ;;
-	' hook wait --db') _files; return ;;
-	' hook registered --as') _message value; return ;;
-	' hook registered --url') _message value; return ;;
-	' hook registered --key') _message value; return ;;
-	' hook registered --db') _files; return ;;
+	' search --database-url') _message value; return ;;
 	' data put --description') _message value; return ;;
 	' data put --channel') _message value; return ;;
 	' data put --if-version') _message value; return ;;
@@ -275,24 +282,29 @@ _crosstalk() {
 	' data put --url') _message value; return ;;
 	' data put --key') _message value; return ;;
 	' data put --db') _files; return ;;
+	' data put --database-url') _message value; return ;;
 	' data get --output') _files; return ;;
 	' data get --url') _message value; return ;;
 	' data get --key') _message value; return ;;
 	' data get --db') _files; return ;;
+	' data get --database-url') _message value; return ;;
 	' data ls --limit') _message value; return ;;
 	' data ls --url') _message value; return ;;
 	' data ls --key') _message value; return ;;
 	' data ls --db') _files; return ;;
+	' data ls --database-url') _message value; return ;;
 	' data rm --as') _message value; return ;;
 	' data rm --url') _message value; return ;;
 	' data rm --key') _message value; return ;;
 	' data rm --db') _files; return ;;
+	' data rm --database-url') _message value; return ;;
 	' export --format') compadd -- jsonl markdown ; return ;;
 	' export --since') _message value; return ;;
 	' export --output') _files; return ;;
 	' export --url') _message value; return ;;
 	' export --key') _message value; return ;;
 	' export --db') _files; return ;;
+	' export --database-url') _message value; return ;;
 	' bench --url') _message value; return ;;
 	' bench --key') _message value; return ;;
 	' bench --publishers') _message value; return ;;
@@ -306,105 +318,105 @@ _crosstalk() {
 	' doctor --url') _message value; return ;;
 	' doctor --key') _message value; return ;;
 	' doctor --db') _files; return ;;
+	' doctor --database-url') _message value; return ;;
 	' import cross-claude --db') _files; return ;;
+	' import cross-claude --database-url') _message value; return ;;
 	' import cross-claude --log-level') compadd -- debug info warn error ; return ;;
+	' migrate status --db') _files; return ;;
+	' migrate status --database-url') _message value; return ;;
+	' migrate up --db') _files; return ;;
+	' migrate up --database-url') _message value; return ;;
 	esac
 	case "$at" in
 	'')
-		items=('serve:Run the hub: REST, WebSocket, Server-Sent Events and MCP on one port.' 'mcp:Serve one AI client over standard input and output.' 'mcp-config:Print what an AI client'"'"'s configuration must say.' 'send:Send a message, and wait for the answer if asked to.' 'tail:Show messages as they come.' 'channels:List channels.' 'keys:Make, list, rotate and revoke keys.' 'instances:List who has been here, and who is online.' 'search:Search messages.' 'hook:Answer the events of Claude Code, so that sessions hear what is new.' 'data:Put, get, list and remove shared data.' 'export:Write out all messages of a channel.' 'bench:Load a hub, and tell what its users would have felt.' 'doctor:Find out what is wrong, and what to mend.' 'import:Take over the messages of another program.' 'version:Print the version of this build and of what it stands on.' 'completion:Print a script that completes this command in your shell.' '--help:Show context-sensitive help.' )
+		items=('serve:Run the hub: REST, WebSocket, Server-Sent Events and MCP on one port.' 'mcp:Serve one AI client over standard input and output.' 'mcp-config:Print what an AI client'"'"'s configuration must say.' 'send:Send a message, and wait for the answer if asked to.' 'tail:Show messages as they come.' 'channels:List channels.' 'keys:Make, list, rotate and revoke keys.' 'instances:List who has been here, and who is online.' 'search:Search messages.' 'data:Put, get, list and remove shared data.' 'export:Write out all messages of a channel.' 'bench:Load a hub, and tell what its users would have felt.' 'doctor:Find out what is wrong, and what to mend.' 'import:Take over the messages of another program.' 'migrate:Look at the tables of a database, or bring them up to date.' 'version:Print the version of this build and of what it stands on.' 'completion:Print a script that completes this command in your shell.' '--help:Show context-sensitive help.' )
 		;;
 	' serve')
-		items=('--help:Show context-sensitive help.' '--addr:Listen here. localhost is both loopback addresses, an empty host is all interfaces. Without it: localhost:8787.' '--port:Listen on this port, as hosting platforms ask: on all interfaces if there is a key, else on loopback. --addr goes before.' '--server-url:Where clients reach this hub, such as https://bus.example.com.' '--pprof:Serve Go'"'"'s profiles here; a loopback address.' '--key:The key that every caller must show as Authorization: Bearer KEY. Give it as a variable: arguments can be seen by everyone on the machine.' '--allowed-host:Without a key, also answer to this name; for instance the machine'"'"'s own.' '--allowed-origin:Let web pages from here call the hub, such as https://app.example.com.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database. Not in this build: the hub refuses to start with it.' '--cleanup-days:Delete messages older than this; 0 keeps all. Without it: 30.' '--compat:MCP clients see the name cross-claude-mcp, for configurations that look for it.' '--log-level:debug, info, warn or error. Only debug shows what messages say.' '--log-format:text, json, or auto: text on a terminal and JSON elsewhere.' '--wait-ceiling:No wait of an MCP client lasts longer. Without it: 25.' '--mutual-grace:After so long one of those that only wait for each other is told. Without it: 30000.' )
+		items=('--help:Show context-sensitive help.' '--addr:Listen here. localhost is both loopback addresses, an empty host is all interfaces. Without it: localhost:8787.' '--port:Listen on this port, as hosting platforms ask: on all interfaces if there is a key, else on loopback. --addr goes before.' '--server-url:Where clients reach this hub, such as https://bus.example.com.' '--pprof:Serve Go'"'"'s profiles here; a loopback address.' '--key:The key that every caller must show as Authorization: Bearer KEY. Give it as a variable: arguments can be seen by everyone on the machine.' '--allowed-host:Without a key, also answer to this name; for instance the machine'"'"'s own.' '--allowed-origin:Let web pages from here call the hub, such as https://app.example.com.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' '--listen-url:The same PostgreSQL database past a pooler: there other nodes are heard at once, and not a second late.' '--database-connections:Make at most so many connections to PostgreSQL, and two to hear other nodes. At least 3; without it: 5.' '--cleanup-days:Delete messages older than this; 0 keeps all. Without it: 30.' '--compat:MCP clients see the name cross-claude-mcp, for configurations that look for it.' '--log-level:debug, info, warn or error. Only debug shows what messages say.' '--log-format:text, json, or auto: text on a terminal and JSON elsewhere.' '--wait-ceiling:No wait of an MCP client lasts longer. Without it: 25.' '--mutual-grace:After so long one of those that only wait for each other is told. Without it: 30000.' )
 		;;
 	' mcp')
-		items=('--help:Show context-sensitive help.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--url:Use the hub there, and no database of this machine.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--push:Push messages into Claude Code while it is idle.' '--compat:Answer to the name cross-claude-mcp, for configurations that look for it.' '--log-level:debug, info, warn or error, on standard error.' '--log-format:text, json, or auto: text on a terminal and JSON elsewhere.' '--wait-ceiling:No wait of an MCP client lasts longer. Without it: 25.' '--mutual-grace:After so long one of those that only wait for each other is told. Without it: 30000.' )
+		items=('--help:Show context-sensitive help.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' '--listen-url:The same PostgreSQL database past a pooler: there other nodes are heard at once, and not a second late.' '--database-connections:Make at most so many connections to PostgreSQL, and two to hear other nodes. At least 3; without it: 5.' '--url:Use the hub there, and no database of this machine.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--push:Push messages into Claude Code while it is idle.' '--compat:Answer to the name cross-claude-mcp, for configurations that look for it.' '--log-level:debug, info, warn or error, on standard error.' '--log-format:text, json, or auto: text on a terminal and JSON elsewhere.' '--wait-ceiling:No wait of an MCP client lasts longer. Without it: 25.' '--mutual-grace:After so long one of those that only wait for each other is told. Without it: 30000.' )
 		;;
 	' mcp-config')
 		items=('claude-code' 'claude-desktop' 'claude-ai' 'codex' 'gemini' 'cursor' 'vscode' 'chatgpt' '--help:Show context-sensitive help.' '--url:For the hub there. Without it: for a database of this machine.' '--push:With live push; for claude-code on this machine only.' )
 		;;
 	' send')
-		items=('--help:Show context-sensitive help.' '--type:message, request, response, status, handoff or done. Without it: message.' '--reply-to:The message that this one answers.' '--wait:Wait so long for an answer, such as 60s or 10m, and print it.' '--idempotency-key:Whatever is sent with the same key within 24 hours is stored once.' '--json:Print JSON, one object on each line.' '--as:Who speaks. Without it: your user name.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		items=('--help:Show context-sensitive help.' '--type:message, request, response, status, handoff or done. Without it: message.' '--reply-to:The message that this one answers.' '--wait:Wait so long for an answer, such as 60s or 10m, and print it.' '--idempotency-key:Whatever is sent with the same key within 24 hours is stored once.' '--json:Print JSON, one object on each line.' '--as:Who speaks. Without it: your user name.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
 		;;
 	' tail')
-		items=('--help:Show context-sensitive help.' '--since:Begin after this message, this long ago, or at this time: 1200, 90m, 7d, 2026-11-23T10:00.' '--last:Without --since, begin with so many of the newest messages. Without it: 10.' '--json:Print JSON, one message on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		items=('--help:Show context-sensitive help.' '--since:Begin after this message, this long ago, or at this time: 1200, 90m, 7d, 2026-11-23T10:00.' '--last:Without --since, begin with so many of the newest messages. Without it: 10.' '--json:Print JSON, one message on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
 		;;
 	' channels')
-		items=('--help:Show context-sensitive help.' '--unread:Also count what this instance has not read.' '--limit:List at most so many. Without it: 200.' '--json:Print JSON, one object on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		items=('--help:Show context-sensitive help.' '--unread:Also count what this instance has not read.' '--limit:List at most so many. Without it: 200.' '--json:Print JSON, one object on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
 		;;
 	' keys')
 		items=('create:Make a key, and print it alone on a line: it is shown this once.' 'list:List keys. The keys themselves are nowhere to be read.' 'rotate:Put another key under a name, and print it. The old one opens nothing any more.' 'revoke:End a key for good. The names that belong to it stay its own.' 'delete:End a key and forget it. The names that belonged to it are free.' '--help:Show context-sensitive help.' )
 		;;
 	' keys create')
-		items=('--help:Show context-sensitive help.' '--scope:read, write, or admin, which also sees to keys, names and pauses. Without it: write.' '--channels:The only channels it has to do with, separated by commas; * stands for any piece of a name. Without it: all.' '--expires:When it ends: in so many days (90d) or hours (12h), or a date. Without it: never.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		items=('--help:Show context-sensitive help.' '--scope:read, write, or admin, which also sees to keys, names and pauses. Without it: write.' '--channels:The only channels it has to do with, separated by commas; * stands for any piece of a name. Without it: all.' '--expires:When it ends: in so many days (90d) or hours (12h), or a date. Without it: never.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
 		;;
 	' keys list')
-		items=('--help:Show context-sensitive help.' '--json:Print JSON, one object on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		items=('--help:Show context-sensitive help.' '--json:Print JSON, one object on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
 		;;
 	' keys rotate')
-		items=('--help:Show context-sensitive help.' '--expires:When the new one ends. Without it: when the old one would have.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		items=('--help:Show context-sensitive help.' '--expires:When the new one ends. Without it: when the old one would have.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
 		;;
 	' keys revoke')
-		items=('--help:Show context-sensitive help.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		items=('--help:Show context-sensitive help.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
 		;;
 	' keys delete')
-		items=('--help:Show context-sensitive help.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		items=('--help:Show context-sensitive help.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
 		;;
 	' instances')
 		items=('list:List who has been here, and who is online.' 'release:Make a name free, as if it had never registered.' '--help:Show context-sensitive help.' )
 		;;
 	' instances list')
-		items=('--help:Show context-sensitive help.' '--online:Only those that are online.' '--limit:List at most so many. Without it: 200.' '--json:Print JSON, one object on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		items=('--help:Show context-sensitive help.' '--online:Only those that are online.' '--limit:List at most so many. Without it: 200.' '--json:Print JSON, one object on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
 		;;
 	' instances release')
-		items=('--help:Show context-sensitive help.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		items=('--help:Show context-sensitive help.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
 		;;
 	' search')
-		items=('--help:Show context-sensitive help.' '--channel:Only there.' '--sender:Only by this instance.' '--limit:Show at most so many, the newest. Without it: 10.' '--json:Print JSON, one message on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
-		;;
-	' hook')
-		items=('prompt:When the user says something: add what is new.' 'stop:When a turn ends: go on if there is something new.' 'wait:After a turn, in the background: wait for something new and wake the session.' 'registered:After the tool register: remember the name for the other hooks.' '--help:Show context-sensitive help.' )
-		;;
-	' hook prompt')
-		items=('--help:Show context-sensitive help.' '--as:The instance that the session speaks as. Without it: the name under which the session registered.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
-		;;
-	' hook stop')
-		items=('--help:Show context-sensitive help.' '--as:The instance that the session speaks as. Without it: the name under which the session registered.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
-		;;
-	' hook wait')
-		items=('--help:Show context-sensitive help.' '--max:Give up after so long. Without it: 25m.' '--as:The instance that the session speaks as. Without it: the name under which the session registered.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
-		;;
-	' hook registered')
-		items=('--help:Show context-sensitive help.' '--as:The instance that the session speaks as. Without it: the name under which the session registered.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		items=('--help:Show context-sensitive help.' '--channel:Only there.' '--sender:Only by this instance.' '--limit:Show at most so many, the newest. Without it: 10.' '--json:Print JSON, one message on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
 		;;
 	' data')
 		items=('put:Share a file, or standard input, under a key.' 'get:Write what is shared under a key to standard output, or to a file.' 'ls:List what is shared.' 'rm:Remove what is shared under a key.' '--help:Show context-sensitive help.' )
 		;;
 	' data put')
-		items=('--help:Show context-sensitive help.' '--description:What it is.' '--channel:The channel that it belongs to.' '--if-version:Only over this version; 0: only if there is none.' '--json:Print JSON.' '--as:Who speaks. Without it: your user name.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		items=('--help:Show context-sensitive help.' '--description:What it is.' '--channel:The channel that it belongs to.' '--if-version:Only over this version; 0: only if there is none.' '--json:Print JSON.' '--as:Who speaks. Without it: your user name.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
 		;;
 	' data get')
-		items=('--help:Show context-sensitive help.' '--output:Write it there, in one piece or not at all.' '--json:Print JSON, with who shared it and when.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		items=('--help:Show context-sensitive help.' '--output:Write it there, in one piece or not at all.' '--json:Print JSON, with who shared it and when.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
 		;;
 	' data ls')
-		items=('--help:Show context-sensitive help.' '--limit:List at most so many. Without it: 200.' '--json:Print JSON, one object on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		items=('--help:Show context-sensitive help.' '--limit:List at most so many. Without it: 200.' '--json:Print JSON, one object on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
 		;;
 	' data rm')
-		items=('--help:Show context-sensitive help.' '--as:Who speaks. Without it: your user name.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		items=('--help:Show context-sensitive help.' '--as:Who speaks. Without it: your user name.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
 		;;
 	' export')
-		items=('--help:Show context-sensitive help.' '--format:jsonl, one message on each line, or markdown. Without it: jsonl.' '--since:Begin after this message, this long ago, or at this time: 1200, 90m, 7d, 2026-11-23T10:00.' '--output:Write there, in one piece or not at all. Without it: standard output.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		items=('--help:Show context-sensitive help.' '--format:jsonl, one message on each line, or markdown. Without it: jsonl.' '--since:Begin after this message, this long ago, or at this time: 1200, 90m, 7d, 2026-11-23T10:00.' '--output:Write there, in one piece or not at all. Without it: standard output.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
 		;;
 	' bench')
 		items=('--help:Show context-sensitive help.' '--url:The hub to load. Its messages stay there, in channels of their own. Without it: one that is started for the run, with an empty SQLite database.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--publishers:Publishers over REST. Each sends its next message when the last was answered. Without it: 8.' '--subscribers:Listeners over WebSocket. Without it: 100.' '--waits:Clients that wait with long polls, one after the other.' '--channels:Spread all of them over so many channels. Without it: 1.' '--rate:Messages a second in all. Without it: as fast as they are answered.' '--size:Of each message. Without it: 200.' '--duration:How long to publish, after a second to warm up. Without it: 10s.' '--pid:The hub'"'"'s process, for what the run costs it. On Linux it is found by itself where it can be seen.' '--json:Print one JSON object and no table.' )
 		;;
 	' doctor')
-		items=('--help:Show context-sensitive help.' '--read-only:Send no message, so try no round trip.' '--json:Print JSON, one object on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:Without a hub elsewhere: the SQLite database. Without it: ~/.crosstalk/crosstalk.db.' )
+		items=('--help:Show context-sensitive help.' '--read-only:Send no message, so try no round trip.' '--json:Print JSON, one object on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
 		;;
 	' import')
 		items=('cross-claude:Take over what a cross-claude-mcp has kept.' '--help:Show context-sensitive help.' )
 		;;
 	' import cross-claude')
-		items=('--help:Show context-sensitive help.' '--db:The SQLite database to import into. Without it: ~/.crosstalk/crosstalk.db.' '--log-level:debug, info, warn or error, on standard error.' )
+		items=('--help:Show context-sensitive help.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' '--log-level:debug, info, warn or error, on standard error.' )
+		;;
+	' migrate')
+		items=('status:Say which version the tables have, and what this build would change. Changes nothing.' 'up:Bring the tables up to date.' '--help:Show context-sensitive help.' )
+		;;
+	' migrate status')
+		items=('--help:Show context-sensitive help.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
+		;;
+	' migrate up')
+		items=('--help:Show context-sensitive help.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
 		;;
 	' version')
 		items=('--help:Show context-sensitive help.' )

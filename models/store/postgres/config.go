@@ -132,11 +132,18 @@ func (p *patient) extend(set func(time.Time) error) error {
 // explain adds what helps to what the server says.
 func explain(err error) error {
 	pe, ok := errors.AsType[*pgconn.PgError](err)
+	err = &oneLine{err}
 	if ok && strings.Contains(pe.Message, "unsupported startup parameter") {
 		return fmt.Errorf("%w: if this is PgBouncer, add pgbouncer=true to the URL", err)
 	}
 	return err
 }
+
+// oneLine is an error whose text has no line breaks, as that of pgx has which tried several addresses.
+type oneLine struct{ error }
+
+func (o *oneLine) Error() string { return strings.Join(strings.Fields(o.error.Error()), " ") }
+func (o *oneLine) Unwrap() error { return o.error }
 
 // aborted says that the server has refused or undone the transaction, so that nothing of it remains.
 func aborted(err error) bool {

@@ -34,24 +34,22 @@ func versions() (list []version) {
 	return list
 }
 
-// Status says which version of the schema the database has, and what this build would add.
-func Status(ctx context.Context, url string) (version int, pending []string, err error) {
+// Status says which version of the schema the database has, and which ones this build knows.
+func Status(ctx context.Context, url string) (version int, known []string, err error) {
 	c, err := parse(url)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, explain(err)
 	}
 	conn, err := pgx.ConnectConfig(ctx, c.ConnConfig)
 	if err != nil {
 		return 0, nil, explain(err)
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	if version, err = versionOf(ctx, conn); err != nil {
-		return 0, nil, err
+	for _, v := range versions() {
+		known = append(known, v.name)
 	}
-	for _, v := range versions()[min(version, len(versions())):] {
-		pending = append(pending, v.name)
-	}
-	return version, pending, nil
+	version, err = versionOf(ctx, conn)
+	return version, known, err
 }
 
 // migrate brings the tables up to the newest version this build knows: forwards only, in one transaction, which holds

@@ -53,7 +53,7 @@ func Open(ctx context.Context, opt Options) (*DB, error) {
 	}
 	c, err := parse(opt.URL)
 	if err != nil {
-		return nil, err
+		return nil, explain(err)
 	}
 	if err := migrate(ctx, c); err != nil {
 		return nil, explain(err)

@@ -4,14 +4,36 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strconv"
 	"strings"
 )
 
 //go:embed migrations
 var migrations embed.FS
+
+// Status says which version of the schema a database has, which may not be there yet, and which ones this build knows.
+func Status(ctx context.Context, path string) (version int, known []string, err error) {
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, name := range files {
+		known = append(known, strings.TrimSuffix(strings.TrimPrefix(name, "migrations/"), ".sql"))
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return 0, known, nil
+	}
+	db, err := sql.Open(driver, dsn(path, "deferred", "query_only(1)"))
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return version, known, db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version)
+}
 
 // migrate brings the tables up to the newest version this build knows. Each version is one file,
 // applied in one transaction, forwards only.
