@@ -16,6 +16,7 @@ _crosstalk() {
 		' keys') at+=" $word" ;;
 		' instances') at+=" $word" ;;
 		' search') at+=" $word" ;;
+		' hook') at+=" $word" ;;
 		' data') at+=" $word" ;;
 		' export') at+=" $word" ;;
 		' bench') at+=" $word" ;;
@@ -119,6 +120,31 @@ _crosstalk() {
 		' search --key') skip=1 ;;
 		' search --db') skip=1 ;;
 		' search --database-url') skip=1 ;;
+		' hook prompt') at+=" $word" ;;
+		' hook stop') at+=" $word" ;;
+		' hook wait') at+=" $word" ;;
+		' hook registered') at+=" $word" ;;
+		' hook prompt --as') skip=1 ;;
+		' hook prompt --url') skip=1 ;;
+		' hook prompt --key') skip=1 ;;
+		' hook prompt --db') skip=1 ;;
+		' hook prompt --database-url') skip=1 ;;
+		' hook stop --as') skip=1 ;;
+		' hook stop --url') skip=1 ;;
+		' hook stop --key') skip=1 ;;
+		' hook stop --db') skip=1 ;;
+		' hook stop --database-url') skip=1 ;;
+		' hook wait --max') skip=1 ;;
+		' hook wait --as') skip=1 ;;
+		' hook wait --url') skip=1 ;;
+		' hook wait --key') skip=1 ;;
+		' hook wait --db') skip=1 ;;
+		' hook wait --database-url') skip=1 ;;
+		' hook registered --as') skip=1 ;;
+		' hook registered --url') skip=1 ;;
+		' hook registered --key') skip=1 ;;
+		' hook registered --db') skip=1 ;;
+		' hook registered --database-url') skip=1 ;;
 		' data put') at+=" $word" ;;
 		' data get') at+=" $word" ;;
 		' data ls') at+=" $word" ;;
@@ -275,6 +301,27 @@ _crosstalk() {
 	' search --key') _message value; return ;;
 	' search --db') _files; return ;;
 	' search --database-url') _message value; return ;;
+	' hook prompt --as') _message value; return ;;
+	' hook prompt --url') _message value; return ;;
+	' hook prompt --key') _message value; return ;;
+	' hook prompt --db') _files; return ;;
+	' hook prompt --database-url') _message value; return ;;
+	' hook stop --as') _message value; return ;;
+	' hook stop --url') _message value; return ;;
+	' hook stop --key') _message value; return ;;
+	' hook stop --db') _files; return ;;
+	' hook stop --database-url') _message value; return ;;
+	' hook wait --max') _message value; return ;;
+	' hook wait --as') _message value; return ;;
+	' hook wait --url') _message value; return ;;
+	' hook wait --key') _message value; return ;;
+	' hook wait --db') _files; return ;;
+	' hook wait --database-url') _message value; return ;;
+	' hook registered --as') _message value; return ;;
+	' hook registered --url') _message value; return ;;
+	' hook registered --key') _message value; return ;;
+	' hook registered --db') _files; return ;;
+	' hook registered --database-url') _message value; return ;;
 	' data put --description') _message value; return ;;
 	' data put --channel') _message value; return ;;
 	' data put --if-version') _message value; return ;;
@@ -329,7 +376,7 @@ _crosstalk() {
 	esac
 	case "$at" in
 	'')
-		items=('serve:Run the hub: REST, WebSocket, Server-Sent Events and MCP on one port.' 'mcp:Serve one AI client over standard input and output.' 'mcp-config:Print what an AI client'"'"'s configuration must say.' 'send:Send a message, and wait for the answer if asked to.' 'tail:Show messages as they come.' 'channels:List channels.' 'keys:Make, list, rotate and revoke keys.' 'instances:List who has been here, and who is online.' 'search:Search messages.' 'data:Put, get, list and remove shared data.' 'export:Write out all messages of a channel.' 'bench:Load a hub, and tell what its users would have felt.' 'doctor:Find out what is wrong, and what to mend.' 'import:Take over the messages of another program.' 'migrate:Look at the tables of a database, or bring them up to date.' 'version:Print the version of this build and of what it stands on.' 'completion:Print a script that completes this command in your shell.' '--help:Show context-sensitive help.' )
+		items=('serve:Run the hub: REST, WebSocket, Server-Sent Events and MCP on one port.' 'mcp:Serve one AI client over standard input and output.' 'mcp-config:Print what an AI client'"'"'s configuration must say.' 'send:Send a message, and wait for the answer if asked to.' 'tail:Show messages as they come.' 'channels:List channels.' 'keys:Make, list, rotate and revoke keys.' 'instances:List who has been here, and who is online.' 'search:Search messages.' 'hook:Answer the events of Claude Code, so that sessions hear what is new.' 'data:Put, get, list and remove shared data.' 'export:Write out all messages of a channel.' 'bench:Load a hub, and tell what its users would have felt.' 'doctor:Find out what is wrong, and what to mend.' 'import:Take over the messages of another program.' 'migrate:Look at the tables of a database, or bring them up to date.' 'version:Print the version of this build and of what it stands on.' 'completion:Print a script that completes this command in your shell.' '--help:Show context-sensitive help.' )
 		;;
 	' serve')
 		items=('--help:Show context-sensitive help.' '--addr:Listen here. localhost is both loopback addresses, an empty host is all interfaces. Without it: localhost:8787.' '--port:Listen on this port, as hosting platforms ask: on all interfaces if there is a key, else on loopback. --addr goes before.' '--server-url:Where clients reach this hub, such as https://bus.example.com.' '--pprof:Serve Go'"'"'s profiles here; a loopback address.' '--key:The key that every caller must show as Authorization: Bearer KEY. Give it as a variable: arguments can be seen by everyone on the machine.' '--allowed-host:Without a key, also answer to this name; for instance the machine'"'"'s own.' '--allowed-origin:Let web pages from here call the hub, such as https://app.example.com.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' '--listen-url:The same PostgreSQL database past a pooler: there other nodes are heard at once, and not a second late.' '--database-connections:Make at most so many connections to PostgreSQL, and two to hear other nodes. At least 3; without it: 5.' '--cleanup-days:Delete messages older than this; 0 keeps all. Without it: 30.' '--compat:MCP clients see the name cross-claude-mcp, for configurations that look for it.' '--log-level:debug, info, warn or error. Only debug shows what messages say.' '--log-format:text, json, or auto: text on a terminal and JSON elsewhere.' '--wait-ceiling:No wait of an MCP client lasts longer. Without it: 25.' '--mutual-grace:After so long one of those that only wait for each other is told. Without it: 30000.' )
@@ -378,6 +425,21 @@ _crosstalk() {
 		;;
 	' search')
 		items=('--help:Show context-sensitive help.' '--channel:Only there.' '--sender:Only by this instance.' '--limit:Show at most so many, the newest. Without it: 10.' '--json:Print JSON, one message on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
+		;;
+	' hook')
+		items=('prompt:When the user says something: add what is new.' 'stop:When a turn ends: go on if there is something new.' 'wait:After a turn, in the background: wait for something new and wake the session.' 'registered:After the tool register: remember the name for the other hooks.' '--help:Show context-sensitive help.' )
+		;;
+	' hook prompt')
+		items=('--help:Show context-sensitive help.' '--as:The instance that the session speaks as. Without it: the name under which the session registered.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
+		;;
+	' hook stop')
+		items=('--help:Show context-sensitive help.' '--as:The instance that the session speaks as. Without it: the name under which the session registered.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
+		;;
+	' hook wait')
+		items=('--help:Show context-sensitive help.' '--max:Give up after so long. Without it: 25m.' '--as:The instance that the session speaks as. Without it: the name under which the session registered.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
+		;;
+	' hook registered')
+		items=('--help:Show context-sensitive help.' '--as:The instance that the session speaks as. Without it: the name under which the session registered.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
 		;;
 	' data')
 		items=('put:Share a file, or standard input, under a key.' 'get:Write what is shared under a key to standard output, or to a file.' 'ls:List what is shared.' 'rm:Remove what is shared under a key.' '--help:Show context-sensitive help.' )
