@@ -81,6 +81,9 @@ func (b *Bridge) activeChannels(a *fence.Answer, all []models.Channel) (next str
 
 // claim takes a name for the caller, unless it is live elsewhere.
 func (b *Bridge) claim(ctx context.Context, c *Call, id string) error {
+	if err := b.hub.MayUse(c.Who, id); err != nil {
+		return err // before it is told who has it
+	}
 	if since, taken := b.names.Take(c.Conn, id); taken {
 		return b.inUse(ctx, c, id, since)
 	}
