@@ -36,6 +36,7 @@ func (t *Table) Claim(ctx context.Context, principal, instance string) (n Name, 
 	fold := models.FoldInstance(instance)
 	now := models.TimeOf(time.Now())
 	err = t.change(ctx, func(tx *gorm.DB) (bool, error) {
+		n = Name{} // of a try that came to nothing
 		found := tx.Where("fold = ?", fold).Limit(1).Find(&n)
 		if found.Error != nil || found.RowsAffected > 0 {
 			return false, found.Error
