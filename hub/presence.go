@@ -91,7 +91,9 @@ func (h *Hub) Instances(ctx context.Context, who models.Principal, status models
 }
 
 // MayUse refuses a name that is not who's to use.
-func (h *Hub) MayUse(who models.Principal, instance string) error { return h.names.Check(who, instance) }
+func (h *Hub) MayUse(who models.Principal, instance string) error {
+	return h.names.Check(who, instance)
+}
 
 // Seen notes that an instance just called.
 func (h *Hub) Seen(who models.Principal, instance string) {

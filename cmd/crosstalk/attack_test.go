@@ -15,7 +15,10 @@ import (
 
 func TestNobodyComesInWithoutAKey(t *testing.T) {
 	f := build(t)
-	eventually(t, func() bool { status, _ := f.ask("late", "GET", "/api/channels", nil); return status == http.StatusUnauthorized })
+	eventually(t, func() bool {
+		status, _ := f.ask("late", "GET", "/api/channels", nil)
+		return status == http.StatusUnauthorized
+	})
 	for _, door := range []struct{ method, path string }{
 		{"GET", "/api/channels"}, {"GET", "/api/messages/vault"}, {"GET", "/api/messages/vault/2"}, {"GET", "/api/messages/general/../vault"},
 		{"GET", "/api/messages/team-a/1/replies"}, {"GET", "/api/search?q=" + treasure}, {"GET", "/api/data"}, {"GET", "/api/data/map"},

@@ -179,4 +179,3 @@ func (f *fort) events(who, path string) (next func() (string, error)) {
 	in := bufio.NewReader(res.Body)
 	return func() (string, error) { return in.ReadString('\n') }
 }
-
