@@ -236,6 +236,15 @@ func TestHookWaitWakesTheSession(t *testing.T) {
 			if d := <-waits(t, t.Context(), getenv, "--max", "300ms"); d.code != 0 || d.out+d.errs != "" {
 				t.Errorf("in the end: %+v", d)
 			}
+			script := func(name string) string {
+				if name == "CLAUDE_CODE_ENTRYPOINT" {
+					return "sdk-cli"
+				}
+				return getenv(name)
+			}
+			if d := <-waits(t, t.Context(), script); d.code != 0 || d.out+d.errs != "" {
+				t.Errorf("after claude -p: %+v", d)
+			}
 			ctx, cancel := context.WithCancel(t.Context())
 			third := waits(t, ctx, getenv)
 			cancel()

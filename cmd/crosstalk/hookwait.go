@@ -18,7 +18,7 @@ type hookWait struct {
 func (*hookWait) Help() string {
 	return `It waits in all channels that the instance has used. When a message comes, it writes it to standard error and exits with
 2, by which Claude Code wakes the session if the hook has asyncRewake. A later wait of the same instance takes over: the
-earlier one ends, as it does when Claude Code has ended.`
+earlier one ends, as it does when Claude Code has ended. After claude -p it does not wait: that would keep it from ending.`
 }
 
 // Run waits.
@@ -26,6 +26,9 @@ func (c *hookWait) Run(p *process) error {
 	return c.Settings.run(p, func(h *hook) error {
 		if c.Max <= 0 {
 			return fmt.Errorf("--max must be more than 0, not %s", c.Max)
+		}
+		if h.getenv("CLAUDE_CODE_ENTRYPOINT") == "sdk-cli" {
+			return nil
 		}
 		var watch sync.WaitGroup
 		defer watch.Wait()
