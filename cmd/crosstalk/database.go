@@ -24,6 +24,7 @@ type databaseSettings struct {
 type serverSettings struct {
 	ListenURL   string `group:"Storage" name:"listen-url" placeholder:"URL" from:"CROSSTALK_LISTEN_URL,DATABASE_LISTEN_URL" help:"The same PostgreSQL database past a pooler: there other nodes are heard at once, and not a second late."`
 	Connections int    `group:"Storage" name:"database-connections" default:"5" placeholder:"N" from:"CROSSTALK_DATABASE_CONNECTIONS" help:"Make at most so many connections to PostgreSQL, and two to hear other nodes. At least 3; without it: 5."`
+	SkipImport  bool   `group:"Storage" from:"CROSSTALK_SKIP_IMPORT" help:"Leave alone what a cross-claude-mcp has left in the same PostgreSQL database. Without it, it is taken over at the first start."`
 }
 
 // database is where a hub keeps its messages: a file, or a PostgreSQL database.
@@ -31,6 +32,7 @@ type database struct {
 	file        string
 	url, listen string
 	connections int
+	skipImport  bool
 }
 
 // database understands the settings. What is given goes before what is set by a variable.
@@ -51,7 +53,7 @@ func (d databaseSettings) database(p *process) (database, error) {
 
 // with adds what only those say that stay.
 func (d database) with(s serverSettings) (database, error) {
-	d.connections = s.Connections
+	d.connections, d.skipImport = s.Connections, s.SkipImport
 	if d.url == "" {
 		return d, nil
 	}

@@ -34,6 +34,11 @@ func openLocal(ctx context.Context, log *slog.Logger, db database, keep time.Dur
 	if l.store, err = store.Open(ctx, so); err != nil {
 		return l, fmt.Errorf("database %s: %w", db, err)
 	}
+	if db.url != "" && !db.skipImport {
+		if err := takeOver(ctx, log, l.store, db.url); err != nil {
+			return l, fmt.Errorf("database %s: what cross-claude-mcp has left there cannot be taken over (serve --skip-import leaves it): %w", db, err)
+		}
+	}
 	ho.Log = log
 	if bell, err := db.openBell(l.store.BusID(), log); err == nil {
 		l.bell, ho.Bell = bell, bell

@@ -46,6 +46,7 @@ func TestEverySettingIsAFlagAndVariablesFillIt(t *testing.T) {
 		{"--db=x.db", []string{"CROSSTALK_DB"}, with(func(s *serveCommand) { s.DB = "x.db" })},
 		{"--database-url=postgres://x", []string{"DATABASE_URL"}, with(func(s *serveCommand) { s.DatabaseURL = "postgres://x" })},
 		{"--listen-url=postgres://y", []string{"DATABASE_LISTEN_URL", "CROSSTALK_LISTEN_URL"}, with(func(s *serveCommand) { s.ListenURL = "postgres://y" })},
+		{"--skip-import=true", []string{"CROSSTALK_SKIP_IMPORT"}, with(func(s *serveCommand) { s.SkipImport = true })},
 		{"--database-connections=9", []string{"CROSSTALK_DATABASE_CONNECTIONS"}, with(func(s *serveCommand) { s.Connections = 9 })},
 		{"--cleanup-days=0", []string{"CLEANUP_DAYS", "CROSSTALK_CLEANUP_DAYS"}, with(func(s *serveCommand) { s.CleanupDays = 0 })},
 		{"--wait-ceiling=1.5", []string{"WAIT_TRANSPORT_CEILING_MIN", "CROSSTALK_WAIT_CEILING"}, with(func(s *serveCommand) { s.Waits.WaitCeiling = 1.5 })},

@@ -44,7 +44,7 @@ func TestPowerCut(t *testing.T) {
 		power.set(true)
 		s.launch(t)
 	}
-	afterwards(t, l, readers, s, db)
+	afterwards(t, l, readers, s, func() []row { return inFile(t, db) })
 }
 
 // cutOff ends all writing to the disk.

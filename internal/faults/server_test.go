@@ -37,8 +37,19 @@ type child struct {
 // newServer makes a server that the end of the test kills.
 func newServer(t *testing.T, path, db string, args ...string) *server {
 	t.Helper()
+	return newProgram(t, path, append([]string{"--db", db}, args...)...)
+}
+
+// newNode makes one of several servers on a PostgreSQL database.
+func newNode(t *testing.T, database string, args ...string) *server {
+	t.Helper()
+	return newProgram(t, crosstalk(t), append([]string{"--database-url", database}, args...)...)
+}
+
+func newProgram(t *testing.T, path string, args ...string) *server {
+	t.Helper()
 	s := &server{path: path, log: filepath.Join(t.TempDir(), "log")}
-	s.args = append([]string{"serve", "--addr", "127.0.0.1:0", "--db", db}, args...)
+	s.args = append([]string{"serve", "--addr", "127.0.0.1:0"}, args...)
 	t.Cleanup(func() {
 		s.kill()
 		if t.Failed() {

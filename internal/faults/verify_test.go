@@ -10,6 +10,7 @@ import (
 	"time"
 
 	_ "github.com/glebarez/go-sqlite"
+	_ "github.com/jackc/pgx/v5/stdlib"
 )
 
 // ask gets a page of JSON and returns its status.
@@ -68,6 +69,22 @@ func inFile(t *testing.T, path string) (all []row) {
 	if err := db.QueryRow("PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
 		t.Fatalf("integrity_check: %s %v", verdict, err)
 	}
+	return inDatabase(t, db)
+}
+
+// inPostgres does so for a PostgreSQL database.
+func inPostgres(t *testing.T, url string) (all []row) {
+	t.Helper()
+	db, err := sql.Open("pgx", url+"&search_path=crosstalk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	return inDatabase(t, db)
+}
+
+func inDatabase(t *testing.T, db *sql.DB) (all []row) {
+	t.Helper()
 	rows, err := db.Query("SELECT id, seq, channel, sender, content, in_reply_to, reply_count FROM messages ORDER BY id")
 	if err != nil {
 		t.Fatal(err)

@@ -374,8 +374,8 @@ _crosstalk() {
 	esac
 	case "$at" in
 	'') COMPREPLY=($(compgen -W 'serve mcp mcp-config send tail channels keys instances search hook data export bench doctor import migrate version completion --help ' -- "$cur")) ;;
-	' serve') COMPREPLY=($(compgen -W '--help --addr --port --server-url --pprof --key --allowed-host --allowed-origin --db --database-url --listen-url --database-connections --cleanup-days --compat --log-level --log-format --wait-ceiling --mutual-grace ' -- "$cur")) ;;
-	' mcp') COMPREPLY=($(compgen -W '--help --db --database-url --listen-url --database-connections --url --key --push --compat --log-level --log-format --wait-ceiling --mutual-grace ' -- "$cur")) ;;
+	' serve') COMPREPLY=($(compgen -W '--help --addr --port --server-url --pprof --key --allowed-host --allowed-origin --db --database-url --listen-url --database-connections --skip-import --cleanup-days --compat --log-level --log-format --wait-ceiling --mutual-grace ' -- "$cur")) ;;
+	' mcp') COMPREPLY=($(compgen -W '--help --db --database-url --listen-url --database-connections --skip-import --url --key --push --compat --log-level --log-format --wait-ceiling --mutual-grace ' -- "$cur")) ;;
 	' mcp-config') COMPREPLY=($(compgen -W 'claude-code claude-desktop claude-ai codex gemini cursor vscode chatgpt --help --url --push ' -- "$cur")) ;;
 	' send') COMPREPLY=($(compgen -W '--help --type --reply-to --wait --idempotency-key --json --as --url --key --db --database-url ' -- "$cur")) ;;
 	' tail') COMPREPLY=($(compgen -W '--help --since --last --json --url --key --db --database-url ' -- "$cur")) ;;
