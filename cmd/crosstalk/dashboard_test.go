@@ -23,6 +23,7 @@ func TestDashboard(t *testing.T) {
 		"the reader's place is kept":               placeIsKept,
 		"data is shared, seen and deleted":         dataIsShared,
 		"a link leads to its message":              linkLeads,
+		"chosen channels notify":                   chosenChannelsNotify,
 		"what cannot be done is said and kept":     troubleIsSaid,
 		"a session that ended leaves the hub open": endedSession,
 	} {
@@ -144,6 +145,43 @@ func agentHearsPerson(t *testing.T, b *browser.Browser) {
 	has(t, answer, "human")
 	p.Open(r.url + "/#/people")
 	p.Shows("td", "Mends the <b>login</b>")
+	c := client(t)
+	call(t, c, r.url+"/api/register", map[string]string{"instance_id": "forgotten"}, nil)
+	p.Shows("tr", "forgotten")
+	p.Click("tr[data-instance=forgotten] button")
+	p.Shows("dialog", "forgotten")
+	p.Click("dialog .danger")
+	p.Until("the name is free", "!document.querySelector('tr[data-instance=forgotten]')")
+	p.Reload()
+	p.Shows("tr", "coder")
+	if p.Count("tr[data-instance=forgotten]") != 0 {
+		t.Error("it is back after a reload")
+	}
+}
+
+func chosenChannelsNotify(t *testing.T, b *browser.Browser) {
+	r := start(t, dbIn(t), env())
+	c := client(t)
+	for _, ch := range []string{"loud", "quiet", "here"} {
+		say(t, c, r.url, ch, "alice", "first in "+ch)
+	}
+	p := b.Visit(t)
+	p.Open(r.url + "/#/c/loud")
+	p.Shows(".line.live", "live")
+	// A browser without a screen has no notifications: this one writes them down.
+	browser.Eval[bool](p, `(window.notes = [], window.Notification = class { static permission = 'default'
+		static async requestPermission() { return Notification.permission = 'granted' }
+		constructor(title, options) { window.notes.push(title + ': ' + options.body) } close() {} }, true)`)
+	p.Click(".details .buttons button:first-child")
+	p.Shows(".details .buttons", "Notifying")
+	p.Click(".channels a[href='#/c/here']")
+	p.Shows(".message", "first in here")
+	say(t, c, r.url, "quiet", "bob", "not for you")
+	say(t, c, r.url, "loud", "bob", "**for** you")
+	p.Until("it notifies", "window.notes.length > 0")
+	if notes := browser.Eval[[]string](p, "window.notes"); len(notes) != 1 || notes[0] != "bob in #loud: for you" {
+		t.Errorf("it notified %q", notes)
+	}
 }
 
 func agentIsRefused(t *testing.T, b *browser.Browser) {
@@ -207,5 +245,15 @@ func restartLosesNothing(t *testing.T, b *browser.Browser) {
 	p.Shows(".self .who", "Mara")
 	if n := p.Count("[data-message]"); n != 8 {
 		t.Errorf("%d messages after a reload, want 8", n)
+	}
+
+	// Another database in its place is shown as it is.
+	again.exited(t, os.Kill)
+	other := spawnAt(t, strings.TrimPrefix(hub.url, "http://"), dbIn(t))
+	p.Expect("401") // who was signed in there is nobody here
+	say(t, c, other.url, "auth", "zoe", "a new beginning")
+	p.Shows(".message", "a new beginning")
+	if n := p.Count("[data-message]"); n != 1 {
+		t.Errorf("%d messages of another database, want 1", n)
 	}
 }

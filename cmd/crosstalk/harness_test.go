@@ -46,7 +46,7 @@ type running struct {
 }
 
 // start serves on a free port of loopback until the test ends. Without --db the database is db.
-func start(t *testing.T, db string, getenv func(string) string, args ...string) *running {
+func start(t testing.TB, db string, getenv func(string) string, args ...string) *running {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	r := &running{stdout: &lines{}, stderr: &lines{}, stop: stop, ended: make(chan error, 1)}
@@ -71,7 +71,7 @@ func start(t *testing.T, db string, getenv func(string) string, args ...string) 
 }
 
 // end stops the hub and returns how it ended. A second call returns the same.
-func (r *running) end(t *testing.T) error {
+func (r *running) end(t testing.TB) error {
 	t.Helper()
 	r.stop()
 	select {
@@ -100,14 +100,14 @@ func portIn(stdout io.Reader) int {
 }
 
 // client is shared by nobody, so that its idle connections end with the test.
-func client(t *testing.T) *http.Client {
+func client(t testing.TB) *http.Client {
 	c := &http.Client{Transport: &http.Transport{}, Timeout: 40 * time.Second}
 	t.Cleanup(c.CloseIdleConnections)
 	return c
 }
 
 // call sends a request and decodes the answer into into; body nil means GET.
-func call(t *testing.T, c *http.Client, url string, body, into any, header ...string) int {
+func call(t testing.TB, c *http.Client, url string, body, into any, header ...string) int {
 	t.Helper()
 	method, reader := "GET", io.Reader(nil)
 	if body != nil {

@@ -6,7 +6,7 @@ import { empty, withNewer, type Feed } from './feed'
 import { lastChannel, marks, type Mark } from './kept'
 import { notify } from './notify'
 import { glance } from './text'
-import { announcement, channels, feeds, here, instances, line, me, session, stage, trouble, waits } from './state'
+import { announcement, channels, epoch, feeds, here, instances, line, me, say, session, stage, trouble, waits } from './state'
 
 let bus: Bus | undefined
 let head = 0 // the newest id that is counted in channels
@@ -44,6 +44,11 @@ export function listen() {
   b.on('message', take)
   b.on('presence', ({ instance_id, status }) => seen(instance_id, status))
   b.on('replaced', startOver)
+  b.on('gap', () => {
+    say('You were away for longer than the hub keeps messages: some are gone.', true)
+    readAnew()
+    void refresh()
+  })
   b.on('subscribed', () => knowBus(b.bus_id))
   b.on('status', (s) => {
     if (b !== bus) return
@@ -114,8 +119,13 @@ function startOver() {
   head = 0
   waiting.length = 0
   channels.value = new Map()
+  say('The hub has another database now. This is what it holds.', true)
+  void open().then(readAnew)
+}
+
+function readAnew() {
   feeds.value = new Map()
-  void open()
+  epoch.value++
 }
 
 function take(m: Message) {

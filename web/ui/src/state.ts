@@ -21,6 +21,9 @@ export const instances = signal<ReadonlyMap<string, Instance>>(new Map())
 export const waits = signal<Wait[]>([])
 export const feeds = signal<ReadonlyMap<string, Feed>>(new Map())
 
+// epoch counts how often what was shown had to be thrown away, so that it is read anew.
+export const epoch = signal(0)
+
 export const channelList = computed(() =>
   [...channels.value.values()].sort((a, b) => (b.last_id ?? 0) - (a.last_id ?? 0) || a.name.localeCompare(b.name)))
 

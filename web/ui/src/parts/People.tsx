@@ -34,7 +34,7 @@ export function People() {
               {[...on, ...off].map((i) => {
                 const r = reach(i)
                 return (
-                  <tr key={i.instance_id}>
+                  <tr key={i.instance_id} data-instance={i.instance_id}>
                     <td class="nowrap"><span class={`present ${i.status}`}><Avatar name={i.instance_id} kind={i.kind} size={24} /></span> <Name name={i.instance_id} kind={i.kind} />
                       <span class="unseen">, {i.status}</span>{i.model && <div class="faint">{i.model}</div>}</td>
                     <td>{i.description || <span class="faint">–</span>}</td>

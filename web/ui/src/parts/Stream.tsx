@@ -5,7 +5,7 @@ import { rows, type Row } from '../feed'
 import { feedFor, read } from '../hub'
 import { details, marks } from '../kept'
 import { go, to } from '../route'
-import { channels, drawer, feed, here, unread } from '../state'
+import { channels, drawer, epoch, feed, here, unread } from '../state'
 import { glance } from '../text'
 import { dayName, dayOf } from '../time'
 import { Composer } from './Composer'
@@ -26,7 +26,7 @@ export function Stream({ ch, id }: { ch: string; id?: number }) {
   const fresh = channel ? unread(channel) : 0
   const behind = !f.atEnd && f.messages.length > 0
 
-  useEffect(() => { void show(ch, id) }, [ch, id])
+  useEffect(() => { void show(ch, id) }, [ch, id, epoch.value])
 
   const latest = () => {
     scroll.stick()
