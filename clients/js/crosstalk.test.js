@@ -266,6 +266,7 @@ test("retry reconnects at once, and finds out whether a connection lives", async
 
 test("publishes what was not answered again, in order, with the same key", async () => {
   const { bus } = await open({ instance_id: "bob" })
+  sockets[0].readyState = 1 // open, but the hub has yet to say which bus it has
   const first = bus.publish("demo", "one", { message_type: "status", in_reply_to: 3 })
   const second = bus.publish("demo", "two")
   assert.deepEqual(sockets[0].sent, [])
@@ -355,6 +356,28 @@ test("a subscription that is not renewed is told of", async () => {
   s.say({ type: "error", id: s.sent[0].id, code: "forbidden", error: "no more" })
   await settle()
   assert.equal(events.find(([name]) => name === "error")?.[1].code, "forbidden")
+  s.end(1006)
+  const next = after(2)
+  next.welcome()
+  assert.deepEqual(next.sent, [])
+})
+
+test("a hub that cannot renew a subscription now is left for a while", async () => {
+  const { bus, names } = await open()
+  sockets[0].welcome()
+  const subscribed = bus.subscribe("other")
+  sockets[0].subscribed(1, { id: 1, channel: "other" })
+  await subscribed
+  sockets[0].end(1006)
+  const s = after(1)
+  s.welcome()
+  s.say({ type: "error", id: s.sent[0].id, code: "unavailable", error: "no disk", retry_after: 1 })
+  await settle()
+  assert.deepEqual([bus.status.state, bus.status.reason], ["waiting", "no disk"])
+  const next = after(2)
+  next.welcome()
+  assert.equal(next.sent[0].channel, "other")
+  assert.ok(!names().includes("error"))
 })
 
 test("a channel of the URL that was unsubscribed from stays so", async () => {

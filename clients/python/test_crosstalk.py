@@ -172,6 +172,17 @@ class BusTest(unittest.IsolatedAsyncioTestCase):
         bus.retry()
         await self.comes()
 
+    async def test_backs_off_less_after_a_long_life(self):
+        with mock.patch("random.uniform", side_effect=lambda least, most: most), mock.patch("crosstalk.PATIENCE", 0.2):
+            bus = self.open()
+            await (await self.comes()).ws.close(4008)
+            end = await self.comes()
+            await end.welcome()
+            await asyncio.sleep(0.3)
+            await end.ws.close(4008)
+            await self.until(lambda: bus.status["state"] == "waiting")
+            self.assertEqual(bus.status["seconds"], 0.02)
+
     async def test_codes_that_end_it(self):
         for code, name in {4401: "unauthenticated", 4403: "forbidden", 4400: "invalid", 1009: "too_large"}.items():
             with self.subTest(code):
@@ -279,6 +290,27 @@ class BusTest(unittest.IsolatedAsyncioTestCase):
         await end.say("error", id=(await end.heard())["id"], code="forbidden", error="no more")
         await self.until(lambda: self.told("error"))
         self.assertEqual(self.told("error")[0].code, "forbidden")
+        await end.cut()
+        await (await self.comes()).welcome()
+        await bus_settles(bus)
+        self.assertFalse(bus._later or bus._pending)
+
+    async def test_a_hub_that_cannot_renew_a_subscription_now_is_left_for_a_while(self):
+        bus = self.open()
+        end = await self.comes()
+        await end.welcome()
+        subscribed = asyncio.ensure_future(bus.subscribe("other"))
+        await end.subscribed(1, "other", id=(await end.heard())["id"])
+        await subscribed
+        for _ in range(2):
+            await end.cut()
+            end = await self.comes()
+            await end.welcome()
+            await end.say("error", id=(await end.heard())["id"], code="unavailable", error="no disk", retry_after=1)
+            end = await self.comes()
+            await end.welcome()
+            self.assertEqual((await end.heard())["channel"], "other")
+        self.assertFalse(self.told("error"))
 
     async def test_a_channel_of_the_url_that_was_unsubscribed_from_stays_so(self):
         bus = self.open(channels="One Two,three")
@@ -291,19 +323,21 @@ class BusTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual((await self.comes()).query["channels"], "three")
 
     async def test_what_a_slow_loop_has_no_room_for_stays_on_the_hub(self):
-        bus = self.open(max_queue=2)
+        bus = self.open(max_queue=2, min_delay=30, max_delay=30)
         end = await self.comes()
         await end.welcome()
         await end.subscribed(0)
         await end.message(1, 2, 3, 4)
         await end.say("position", last_id=4)
         await self.until(lambda: bus._behind)
-        self.assertEqual(await self.ids(bus, 2), [1, 2])
+        await end.message(5)  # is on its way when there is room again
+        self.assertEqual([(await bus.__anext__())["id"], (await bus.__anext__())["id"]], [1, 2])
         end = await self.comes()
         self.assertEqual(end.query["after_id"], "2")
         await end.welcome()
         await end.message(3)
         self.assertEqual(await self.ids(bus, 1), [3])
+        self.assertNotIn("waiting", [s["state"] for s in self.told("status")])
 
     async def test_tells_presence_and_a_listeners_mistakes_stay_its_own(self):
         mistakes = []
