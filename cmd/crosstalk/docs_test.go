@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -175,5 +176,25 @@ func TestReadmesFirstMessageArrives(t *testing.T) {
 	}
 	if !strings.Contains(last, `"content":"hello"`) {
 		t.Errorf("the last command shows %s", last)
+	}
+}
+
+func TestCommandLineIsDocumented(t *testing.T) {
+	text := document(t, "docs/cli.md") + document(t, "README.md") + document(t, "docs/clients.md")
+	var c commands
+	k, _, err := newParser(&c, env(), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, node := range k.Model.Children {
+		if !strings.Contains(text, "crosstalk "+node.Name) {
+			t.Errorf("neither README nor docs say what crosstalk %s is for", node.Name)
+		}
+	}
+	known := found(t, "`crosstalk ([a-z-]+)", text)
+	for _, name := range known {
+		if !slices.ContainsFunc(k.Model.Children, func(n *kong.Node) bool { return n.Name == name }) {
+			t.Errorf("there is no crosstalk %s", name)
+		}
 	}
 }
