@@ -3,6 +3,7 @@
 # make bench   every benchmark
 # make graph   what reads cost from 10,000 to 5 million messages, drawn into docs/img/scale.svg (half an hour)
 # make build   ./crosstalk, one static binary
+# make release one for each of six kinds of machine, and their checksums, in dist/
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,10 +14,25 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
-.PHONY: build test lint bench graph tools format
+.PHONY: build release test lint bench graph tools format
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o crosstalk ./cmd/crosstalk
+
+# Whoever builds the same commit with the same Go gets the same bytes.
+PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+release:
+	rm -rf dist && mkdir dist
+	@for platform in $(PLATFORMS); do \
+		os=$${platform%/*} arch=$${platform#*/}; file=dist/crosstalk-$(VERSION)-$$os-$$arch; \
+		if [ "$$os" = windows ]; then file=$$file.exe; fi; \
+		echo "$$file"; \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch GOAMD64=v1 GOARM64=v8.0 GOFLAGS= \
+			go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o "$$file" ./cmd/crosstalk; \
+	done
+	cd dist && if command -v sha256sum >/dev/null; then sha256sum crosstalk-*; else shasum -a 256 crosstalk-*; fi > SHA256SUMS
+	@cat dist/SHA256SUMS
 
 # The house rules are tests like any other, in internal/house.
 test: tools format

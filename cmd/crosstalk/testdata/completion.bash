@@ -37,6 +37,7 @@ _crosstalk() {
 		' serve --listen-url') skip=1 ;;
 		' serve --database-connections') skip=1 ;;
 		' serve --cleanup-days') skip=1 ;;
+		' serve --run-as') skip=1 ;;
 		' serve --log-level') skip=1 ;;
 		' serve --log-format') skip=1 ;;
 		' serve --wait-ceiling') skip=1 ;;
@@ -223,6 +224,7 @@ _crosstalk() {
 	' serve --listen-url') :; return ;;
 	' serve --database-connections') :; return ;;
 	' serve --cleanup-days') :; return ;;
+	' serve --run-as') :; return ;;
 	' serve --log-level') COMPREPLY=($(compgen -W 'debug info warn error ' -- "$cur")); return ;;
 	' serve --log-format') COMPREPLY=($(compgen -W 'auto text json ' -- "$cur")); return ;;
 	' serve --wait-ceiling') :; return ;;
@@ -374,7 +376,7 @@ _crosstalk() {
 	esac
 	case "$at" in
 	'') COMPREPLY=($(compgen -W 'serve mcp mcp-config send tail channels keys instances search hook data export bench doctor import migrate version completion --help ' -- "$cur")) ;;
-	' serve') COMPREPLY=($(compgen -W '--help --addr --port --server-url --pprof --key --allowed-host --allowed-origin --db --database-url --listen-url --database-connections --skip-import --cleanup-days --compat --log-level --log-format --wait-ceiling --mutual-grace ' -- "$cur")) ;;
+	' serve') COMPREPLY=($(compgen -W '--help --addr --port --server-url --pprof --key --allowed-host --allowed-origin --db --database-url --listen-url --database-connections --skip-import --cleanup-days --run-as --compat --log-level --log-format --wait-ceiling --mutual-grace ' -- "$cur")) ;;
 	' mcp') COMPREPLY=($(compgen -W '--help --db --database-url --listen-url --database-connections --skip-import --url --key --push --compat --log-level --log-format --wait-ceiling --mutual-grace ' -- "$cur")) ;;
 	' mcp-config') COMPREPLY=($(compgen -W 'claude-code claude-desktop claude-ai codex gemini cursor vscode chatgpt --help --url --push ' -- "$cur")) ;;
 	' send') COMPREPLY=($(compgen -W '--help --type --reply-to --wait --idempotency-key --json --as --url --key --db --database-url ' -- "$cur")) ;;

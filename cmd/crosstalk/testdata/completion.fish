@@ -40,6 +40,7 @@ complete -c crosstalk -n "__crosstalk_at ' serve'" -l listen-url -x -d 'The same
 complete -c crosstalk -n "__crosstalk_at ' serve'" -l database-connections -x -d 'Make at most so many connections to PostgreSQL, and two to hear other nodes. At least 3; without it: 5.'
 complete -c crosstalk -n "__crosstalk_at ' serve'" -l skip-import -d 'Leave alone what a cross-claude-mcp has left in the same PostgreSQL database. Without it, it is taken over at the first start.'
 complete -c crosstalk -n "__crosstalk_at ' serve'" -l cleanup-days -x -d 'Delete messages older than this; 0 keeps all. Without it: 30.'
+complete -c crosstalk -n "__crosstalk_at ' serve'" -l run-as -x -d 'Started as root, give the database'"'"'s folder to this user and go on as it.'
 complete -c crosstalk -n "__crosstalk_at ' serve'" -l compat -d 'MCP clients see the name cross-claude-mcp, for configurations that look for it.'
 complete -c crosstalk -n "__crosstalk_at ' serve'" -l log-level -x -a 'debug info warn error ' -d 'debug, info, warn or error. Only debug shows what messages say.'
 complete -c crosstalk -n "__crosstalk_at ' serve'" -l log-format -x -a 'auto text json ' -d 'text, json, or auto: text on a terminal and JSON elsewhere.'
