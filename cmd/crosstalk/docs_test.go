@@ -180,7 +180,7 @@ func TestReadmesFirstMessageArrives(t *testing.T) {
 }
 
 func TestCommandLineIsDocumented(t *testing.T) {
-	text := document(t, "docs/cli.md") + document(t, "README.md") + document(t, "docs/clients.md") + document(t, "docs/performance.md")
+	text := document(t, "docs/cli.md") + document(t, "README.md") + document(t, "docs/clients.md") + document(t, "docs/performance.md") + document(t, "docs/operations.md")
 	var c commands
 	k, _, err := newParser(&c, env(), nil, nil)
 	if err != nil {
