@@ -178,7 +178,7 @@ func (db *DB) send(ctx context.Context, batch *ledger.Batch) (tag string, err er
 // lookUp finds out what became of a transaction whose answer was lost. It waits until the transaction has ended: until
 // then that one has the log's lock.
 func (db *DB) lookUp(ctx context.Context, why error) error {
-	ctx, cancel := context.WithTimeout(ctx, lookUpTime)
+	ctx, cancel := context.WithTimeout(ctx, db.patience)
 	defer cancel()
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		var batch int64
@@ -200,9 +200,6 @@ func (db *DB) lookUp(ctx context.Context, why error) error {
 		}
 	}
 }
-
-// lookUpTime is longer than a transaction may stand still whose client is gone.
-const lookUpTime = stillTime + 5*time.Second
 
 // lastBatch reads the last batch that this process committed.
 func (db *DB) lastBatch(ctx context.Context) (last int64, err error) {

@@ -38,6 +38,7 @@ type DB struct {
 	config        config
 	reads, writes *sql.DB
 	read, write   *gorm.DB
+	patience      time.Duration // with the look-up of a commit; longer than a transaction may stand still whose client is gone
 
 	// Guarded by mu.
 	mu     sync.Mutex // one append at a time
@@ -58,7 +59,7 @@ func Open(ctx context.Context, opt Options) (*DB, error) {
 	if err := migrate(ctx, c); err != nil {
 		return nil, explain(err)
 	}
-	db := &DB{node: opt.Node, config: c, reads: pool(c, opt.Connections-2), writes: pool(c, 1)}
+	db := &DB{node: opt.Node, config: c, patience: stillTime + 5*time.Second, reads: pool(c, opt.Connections-2), writes: pool(c, 1)}
 	if db.read, err = db.wrap(db.reads); err == nil {
 		db.write, err = db.wrap(db.writes)
 	}
