@@ -2,13 +2,16 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"crosstalk/internal/pgtest"
+	"crosstalk/models"
 )
 
 func TestPostgreSQL(t *testing.T) {
@@ -18,6 +21,71 @@ func TestPostgreSQL(t *testing.T) {
 // TestPostgreSQLThroughAPooler holds all promises again without anything that a session would have to remember.
 func TestPostgreSQLThroughAPooler(t *testing.T) {
 	contract(t, func(t testing.TB) database { return server(withParameter(pgtest.Start(t), "pgbouncer", "true")) })
+}
+
+// TestEightNodesWriteFiftyChannels has all write to all, with replies and keys, while other things change, too.
+func TestEightNodesWriteFiftyChannels(t *testing.T) {
+	t.Parallel()
+	const nodes, senders, each, rooms = 8, 4, 40, 50
+	url := pgtest.Start(t)
+	db := server(url)
+	ctx := context.Background()
+	var all sync.WaitGroup
+	for n := range nodes {
+		s := db.open(t, Options{Keep: time.Hour})
+		for sender := range senders {
+			all.Go(func() {
+				for i := range each {
+					// Each goes through the channels in an order of its own.
+					ch := fmt.Sprint("room-", (i*(2*n+1)+7*sender)%rooms)
+					a := say(ch, fmt.Sprint("agent-", n, sender), fmt.Sprint(i))
+					if i > 0 {
+						a.InReplyTo = int64(i)
+					}
+					if i%5 == 0 {
+						a.IdempotencyKey = fmt.Sprint(i)
+					}
+					first := post(t, s, a)
+					if a.IdempotencyKey == "" {
+						continue
+					}
+					if again := post(t, s, a); again.ID != first.ID || !again.Duplicate {
+						t.Errorf("%+v after %+v", again, first)
+					}
+				}
+			})
+		}
+		all.Go(func() {
+			for i := range each / 4 {
+				ch := fmt.Sprint("room-", (i*13+n)%rooms)
+				must(t, s.CreateChannel(ctx, ch, fmt.Sprint("of node ", n), true))
+				must(t, s.Pause(ctx, "room-"+fmt.Sprint(rooms), "")) // which nobody writes to
+				must(t, s.Resume(ctx, "room-"+fmt.Sprint(rooms)))
+				must(t, s.Register(ctx, models.Registration{ID: fmt.Sprint("agent-", n), Kind: models.KindAgent}))
+				must(t, s.Seen(ctx, []Sign{{ID: "agent-0", At: 1}, {ID: fmt.Sprint("agent-", n), At: 2}}, true))
+				if _, err := s.index(ctx); err != nil {
+					t.Error(err)
+				}
+				if _, err := s.prune(ctx, time.Now(), time.Now()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		if n == 0 {
+			create(t, s, "room-"+fmt.Sprint(rooms), "")
+		}
+	}
+	all.Wait()
+	s := db.open(t, Options{})
+	if got := everything(t, s); len(got) != nodes*senders*each {
+		t.Errorf("%d messages are there, not %d", len(got), nodes*senders*each)
+	}
+	verify(t, db, s)
+	var deadlocks int
+	err := connect(t, url).QueryRow(ctx, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").Scan(&deadlocks)
+	if err != nil || deadlocks > 0 {
+		t.Errorf("%d deadlocks, %v", deadlocks, err)
+	}
 }
 
 // connect makes a connection to a database of its own, past every Store.
