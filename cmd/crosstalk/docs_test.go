@@ -152,6 +152,26 @@ func TestReadmeListsEverySetting(t *testing.T) {
 	}
 }
 
+func TestSecurityIsTestedWhereItSays(t *testing.T) {
+	tests := ""
+	err := filepath.WalkDir(filepath.Join("..", ".."), func(path string, _ os.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, "_test.go") {
+			var b []byte
+			b, err = os.ReadFile(path)
+			tests += string(b)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range found(t, `(Test[A-Z]\w+)`, document(t, "docs/security.md")) {
+		if !strings.Contains(tests, "func "+name+"(t *testing.T)") {
+			t.Errorf("docs/security.md names %s, which is not there", name)
+		}
+	}
+}
+
 func TestReadmeShowsTheTree(t *testing.T) {
 	shown := found(t, `(?m)^    ([a-z][a-z/]*)/  `, document(t, "README.md"))
 	for _, dir := range shown {

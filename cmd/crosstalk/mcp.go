@@ -12,6 +12,7 @@ import (
 	"crosstalk/bridge/relay"
 	"crosstalk/bridge/wire"
 	"crosstalk/hub"
+	"crosstalk/models/store/access"
 )
 
 // waitSettings are how long waits last; serve and mcp share them.
@@ -85,8 +86,13 @@ func (m *mcpCommand) Run(p *process) error {
 		return err
 	}
 	hintImport(p.ctx, l.store, db, p)
+	// Where there are keys with names, who is not verified may be anybody.
+	keyed, err := access.New(l.store).AnyKey(p.ctx)
+	if err != nil {
+		return errors.Join(err, l.close())
+	}
 	b := bridge.New(bridge.Options{
-		Hub: l.hub, Version: versionText(), Log: log, Compat: m.Compat, Push: m.Push, WaitCeiling: m.Waits.ceiling(),
+		Hub: l.hub, Version: versionText(), Log: log, Compat: m.Compat, Push: m.Push, VerifiedOnly: keyed, WaitCeiling: m.Waits.ceiling(),
 	})
 	live, kill := context.WithCancel(context.WithoutCancel(p.ctx))
 	defer kill()

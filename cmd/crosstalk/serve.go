@@ -23,7 +23,7 @@ type serveCommand struct {
 	serverSettings   `embed:""`
 	CleanupDays      int          `group:"Storage" default:"30" placeholder:"DAYS" from:"CROSSTALK_CLEANUP_DAYS,CLEANUP_DAYS" help:"Delete messages older than this; 0 keeps all. Without it: 30."`
 	RunAs            string       `group:"Storage" placeholder:"UID:GID" from:"CROSSTALK_RUN_AS" help:"Started as root, give the database's folder to this user and go on as it."`
-	Compat           bool         `group:"Access" from:"CROSSTALK_COMPAT" help:"MCP clients see the name cross-claude-mcp, for configurations that look for it."`
+	Compat           bool         `group:"Access" from:"CROSSTALK_COMPAT" help:"MCP clients see the name cross-claude-mcp, for configurations that look for it, and may show a key as ?api_key=."`
 	LogLevel         string       `group:"Logs" enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" from:"CROSSTALK_LOG_LEVEL" help:"debug, info, warn or error. Only debug shows what messages say."`
 	LogFormat        string       `group:"Logs" enum:"auto,text,json" default:"auto" placeholder:"FORMAT" from:"CROSSTALK_LOG_FORMAT" help:"text, json, or auto: text on a terminal and JSON elsewhere."`
 	Waits            waitSettings `embed:""`

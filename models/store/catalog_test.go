@@ -22,6 +22,7 @@ func channelPromises() map[string]func(*testing.T, database) {
 		"channels are created once":                    channelsAreCreatedOnce,
 		"channels are found by name and text":          channelsAreFound,
 		"unread counts from the registration":          unreadCounts,
+		"only some channels are shown":                 onlySomeAreShown,
 	}
 }
 
