@@ -41,7 +41,7 @@ complete -c crosstalk -n "__crosstalk_at ' serve'" -l database-connections -x -d
 complete -c crosstalk -n "__crosstalk_at ' serve'" -l skip-import -d 'Leave alone what a cross-claude-mcp has left in the same PostgreSQL database. Without it, it is taken over at the first start.'
 complete -c crosstalk -n "__crosstalk_at ' serve'" -l cleanup-days -x -d 'Delete messages older than this; 0 keeps all. Without it: 30.'
 complete -c crosstalk -n "__crosstalk_at ' serve'" -l run-as -x -d 'Started as root, give the database'"'"'s folder to this user and go on as it.'
-complete -c crosstalk -n "__crosstalk_at ' serve'" -l compat -d 'MCP clients see the name cross-claude-mcp, for configurations that look for it.'
+complete -c crosstalk -n "__crosstalk_at ' serve'" -l compat -d 'MCP clients see the name cross-claude-mcp, for configurations that look for it, and may show a key as ?api_key=.'
 complete -c crosstalk -n "__crosstalk_at ' serve'" -l log-level -x -a 'debug info warn error ' -d 'debug, info, warn or error. Only debug shows what messages say.'
 complete -c crosstalk -n "__crosstalk_at ' serve'" -l log-format -x -a 'auto text json ' -d 'text, json, or auto: text on a terminal and JSON elsewhere.'
 complete -c crosstalk -n "__crosstalk_at ' serve'" -l wait-ceiling -x -d 'No wait of an MCP client lasts longer. Without it: 25.'
