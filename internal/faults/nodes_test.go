@@ -28,7 +28,6 @@ func startNodes(t *testing.T, seed uint64, url string, by ...string) *fleet {
 		n.readers = append(n.readers, follow(t, s, every), follow(t, s, channels[0]))
 	}
 	n.load = newLoad(t, seed, 8, n.servers...)
-	n.load.start()
 	return n
 }
 
@@ -68,6 +67,7 @@ func TestKillOneOfTwoNodes(t *testing.T) {
 	random, seed := chance(t)
 	url := pgtest.New(t).Database(t)
 	n := startNodes(t, seed, url, url, url)
+	n.load.start()
 	for range 6 {
 		<-time.After(time.Duration(random.IntN(500)) * time.Millisecond)
 		victim := n.servers[random.IntN(2)]
@@ -87,6 +87,7 @@ func TestTheDatabaseRestarts(t *testing.T) {
 	cluster := pgtest.New(t)
 	url := cluster.Database(t)
 	n := startNodes(t, seed, url, url, url)
+	n.load.start()
 	n.works(t, 30*time.Second)
 	cluster.Kill(t)
 	for _, s := range n.servers {
@@ -102,7 +103,7 @@ func TestTheDatabaseRestarts(t *testing.T) {
 }
 
 // TestTheNetworkIsCut parts one of two nodes from the database, first so that it is told, then so that it is not. Its
-// publishers turn to the other one; its readers miss nothing.
+// publishers are refused and try again until it is back; those of the other node go on. Its readers miss nothing.
 func TestTheNetworkIsCut(t *testing.T) {
 	t.Parallel()
 	_, seed := chance(t)
@@ -110,6 +111,8 @@ func TestTheNetworkIsCut(t *testing.T) {
 	url := cluster.Database(t)
 	w := newWire(t, cluster.Addr())
 	n := startNodes(t, seed, url, url, w.through(t, url))
+	n.load.loyal = true
+	n.load.start()
 	for _, how := range []wireState{torn, silent} {
 		n.works(t, 30*time.Second)
 		before := n.load.refused.Load() + n.load.cutOff.Load()

@@ -66,6 +66,7 @@ type load struct {
 	servers    []*server
 	power      *power
 	publishers []*publisher
+	loyal      bool // they try the same server again and no other
 
 	firstOf
 	halt    atomic.Bool
@@ -128,7 +129,7 @@ const patience = 60 * time.Second
 
 func (p *publisher) run() {
 	defer p.client.CloseIdleConnections()
-	at := p.rand.IntN(len(p.load.servers))
+	at := p.number % len(p.load.servers)
 	for n := 0; !p.load.halt.Load() && p.load.failed() == nil; n++ {
 		channel, content := draft(p.load.seed, p.number, n)
 		parent := int64(0)
@@ -158,7 +159,9 @@ func (p *publisher) run() {
 				p.load.failf("publisher %d had no answer for %s; the last: %v", p.number, patience, err)
 				return
 			}
-			at = p.rand.IntN(len(p.load.servers))
+			if !p.load.loyal {
+				at = p.rand.IntN(len(p.load.servers))
+			}
 			<-time.After(time.Duration(2+p.rand.IntN(10)) * time.Millisecond)
 		}
 	}
