@@ -24,21 +24,24 @@ func npm(t *testing.T) string {
 	return strings.TrimSpace(string(out))
 }
 
-// run runs a program on files that match patterns. The files are read here too, so that the go command knows that the
-// test depends on them.
-func run(t *testing.T, patterns []string, name string, args ...string) {
+// readAll reads the files that match pattern, so that the go command knows that the test depends on them.
+func readAll(t *testing.T, pattern string) {
 	t.Helper()
-	for _, pattern := range patterns {
-		files, err := filepath.Glob(pattern)
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%s: %v %v", pattern, files, err)
-		}
-		for _, file := range files {
-			if _, err := os.ReadFile(file); err != nil {
-				t.Fatal(err)
-			}
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%s: %v %v", pattern, files, err)
+	}
+	for _, file := range files {
+		if _, err := os.ReadFile(file); err != nil {
+			t.Fatal(err)
 		}
 	}
+}
+
+// run runs a program on the files that match pattern.
+func run(t *testing.T, pattern, name string, args ...string) {
+	t.Helper()
+	readAll(t, pattern)
 	cmd := exec.CommandContext(t.Context(), name, args...)
 	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -47,20 +50,28 @@ func run(t *testing.T, patterns []string, name string, args ...string) {
 }
 
 func TestJavaScriptClient(t *testing.T) {
-	run(t, []string{"js/*"}, filepath.Join(npm(t), "node"), "--test", "js/crosstalk.test.js")
+	run(t, "js/*", filepath.Join(npm(t), "node"), "--test", "js/crosstalk.test.js")
 }
 
 func TestJavaScriptTypes(t *testing.T) {
 	modules := filepath.Join(npm(t), "node_modules")
-	run(t, []string{"js/*"}, filepath.Join(npm(t), "node"), filepath.Join(modules, "typescript", "bin", "tsc"), "-p", "js", "--typeRoots", filepath.Join(modules, "@types"))
+	run(t, "js/*", filepath.Join(npm(t), "node"), filepath.Join(modules, "typescript", "bin", "tsc"), "-p", "js", "--typeRoots", filepath.Join(modules, "@types"))
+}
+
+// python returns one that has the package websockets: Debian's own, where another may come first in PATH.
+func python(t *testing.T) string {
+	t.Helper()
+	for _, path := range []string{"/usr/bin/python3", "python3"} {
+		if exec.CommandContext(t.Context(), path, "-c", "import websockets").Run() == nil {
+			return path
+		}
+	}
+	t.Fatal("no python3 has the package websockets: scripts/tools installs it")
+	return ""
 }
 
 func TestPythonClient(t *testing.T) {
-	python := "/usr/bin/python3" // Debian's own, where another may come first in PATH
-	if exec.CommandContext(t.Context(), python, "-c", "import websockets").Run() != nil {
-		python = "python3"
-	}
-	run(t, []string{"python/*.py"}, python, "-W", "error::DeprecationWarning", "-m", "unittest", "discover", "-s", "python", "-p", "test_*.py")
+	run(t, "python/*.py", python(t), "-W", "error::DeprecationWarning", "-m", "unittest", "discover", "-s", "python", "-p", "test_*.py")
 }
 
 func TestListenersAreShort(t *testing.T) {

@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -41,15 +43,41 @@ func named(text, pattern string) (names []string) {
 	return slices.Compact(names)
 }
 
+// program is built when the first test asks for it.
+var program struct {
+	dir  string
+	once sync.Once
+	err  error
+}
+
+func TestMain(m *testing.M) { os.Exit(inFolder(m)) }
+
+func inFolder(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "crosstalk-clients-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	program.dir = dir
+	return m.Run()
+}
+
 // machine is a home folder with the program in its PATH.
 type machine struct{ env []string }
 
 func newMachine(t *testing.T) *machine {
 	t.Helper()
-	dir := t.TempDir()
-	run(t, []string{"../go.mod"}, "go", "build", "-o", filepath.Join(dir, "bin", "crosstalk"), "crosstalk/cmd/crosstalk")
-	m := &machine{env: []string{"HOME=" + dir, "PATH=" + filepath.Join(dir, "bin") + ":/usr/bin:/bin"}}
-	return m
+	readAll(t, "../cmd/crosstalk/*.go")
+	program.once.Do(func() {
+		if out, err := exec.Command("go", "build", "-o", filepath.Join(program.dir, "crosstalk"), "crosstalk/cmd/crosstalk").CombinedOutput(); err != nil {
+			program.err = fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	})
+	if program.err != nil {
+		t.Fatal(program.err)
+	}
+	return &machine{env: []string{"HOME=" + t.TempDir(), "PATH=" + program.dir + ":/usr/bin:/bin"}}
 }
 
 // does runs a command line as Claude Code runs hooks.
