@@ -44,9 +44,9 @@ type bus struct {
 // remoteURL is empty where the settings mean a database of this machine. What is given goes before what is set by a
 // variable.
 func (h hubSettings) remoteURL(p *process) (string, error) {
-	dbGiven, urlGiven := h.DB != "" && !p.filled("db"), h.URL != "" && !p.filled("url")
-	if dbGiven && urlGiven {
-		return "", misuse("--url and --db name two hubs: give one of them")
+	dbGiven := h.DB != "" && !p.filled("db") || h.DatabaseURL != "" && !p.filled("database-url")
+	if dbGiven && h.URL != "" && !p.filled("url") {
+		return "", misuse("--url names a hub, and --db or --database-url a database: give one of them")
 	}
 	if dbGiven {
 		return "", nil

@@ -124,18 +124,19 @@ func TestErrorsHaveTheHubsWordsAndCode(t *testing.T) {
 func TestMisuseOfCommandsIsRefused(t *testing.T) {
 	db := dbIn(t)
 	for args, want := range map[string]string{
-		"channels --url http://localhost:1 --db " + db: "--url and --db name two hubs",
-		"channels --url localhost:1":                   "must be a URL such as",
-		"channels --db " + db:                          "there is no database at " + db,
-		"channels --limit 0":                           "--limit must be",
-		"channels --unread x --limit 5 query":          "--unread goes with",
-		"tail --last 201":                              "--last must be",
-		"tail --since tomorrow":                        "--since must be",
-		"tail --since=-5m":                             "--since must be",
-		"search --limit 201 x":                         "--limit must be",
-		"send a --type shout x":                        "--type must be one of",
-		"send a --wait=-1s x":                          "neither can be less than 0",
-		"export":                                       "expected \"<channel>\"",
+		"channels --url http://localhost:1 --db " + db:                    "--url names a hub, and --db or --database-url a database",
+		"channels --url http://localhost:1 --database-url postgres://x/y": "give one of them",
+		"channels --url localhost:1":                                      "must be a URL such as",
+		"channels --db " + db:                                             "there is no database at " + db,
+		"channels --limit 0":                                              "--limit must be",
+		"channels --unread x --limit 5 query":                             "--unread goes with",
+		"tail --last 201":                                                 "--last must be",
+		"tail --since tomorrow":                                           "--since must be",
+		"tail --since=-5m":                                                "--since must be",
+		"search --limit 201 x":                                            "--limit must be",
+		"send a --type shout x":                                           "--type must be one of",
+		"send a --wait=-1s x":                                             "neither can be less than 0",
+		"export":                                                          "expected \"<channel>\"",
 	} {
 		got := does(t, env(), "", strings.Fields(args)...)
 		if got.code == 0 || !strings.Contains(fmt.Sprint(got.err), want) {
