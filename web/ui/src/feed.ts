@@ -14,6 +14,9 @@ export const empty: Feed = { messages: [], atTop: false, atEnd: false, loading: 
 // mostHeld bounds what the page shows of one channel at once. Who scrolls further lets go of the other end.
 export const mostHeld = 400
 
+// mostFollowed is less: who is at the end of a stream that flows fast wants it to be light.
+export const mostFollowed = 200
+
 // merge puts two stretches together, each message once, in order.
 export function merge(a: Message[], b: Message[]): Message[] {
   const byId = new Map(a.map((m) => [m.id, m]))

@@ -1,17 +1,18 @@
 // The live line: one subscription to every channel, from where the first look at the hub ended, so that nothing falls
-// between the two. Messages are taken in once per frame, however many come.
+// between the two. Messages are taken in with the next frame, and ten times a second at most, however many come.
 import { connect, type Bus } from '../../../clients/js/crosstalk.js'
 import { api, Failure, type Channel, type Message } from './api'
-import { empty, withNewer, type Feed } from './feed'
+import { empty, mostFollowed, mostHeld, withNewer, type Feed } from './feed'
 import { lastChannel, marks, type Mark } from './kept'
 import { notify } from './notify'
 import { glance } from './text'
-import { announcement, channels, epoch, feeds, here, instances, line, me, say, session, stage, trouble, waits } from './state'
+import { announcement, channels, epoch, feeds, following, here, instances, line, me, say, session, stage, trouble, waits } from './state'
 
 let bus: Bus | undefined
 let head = 0 // the newest id that is counted in channels
 const waiting: Message[] = []
 let due = false
+let took = 0
 
 // open looks at the hub, and then listens. It is called again after signing in.
 export async function open(again = false): Promise<void> {
@@ -133,7 +134,8 @@ function take(m: Message) {
   if (due) return
   due = true
   // A hidden page gets no frames; once a second is enough for it.
-  if (document.hidden) setTimeout(takeIn, 1000)
+  const pause = document.hidden ? 1000 : took + 100 - performance.now()
+  if (pause > 0) setTimeout(takeIn, pause)
   else requestAnimationFrame(takeIn)
 }
 
@@ -143,6 +145,7 @@ addEventListener('visibilitychange', () => {
 
 function takeIn() {
   due = false
+  took = performance.now()
   const batch = waiting.splice(0).filter((m) => m.id > head)
   if (batch.length === 0) return
   head = batch[batch.length - 1]!.id
@@ -153,7 +156,7 @@ function takeIn() {
   for (const [name, messages] of byChannel) {
     list.set(name, grown(list.get(name), name, messages))
     const f = known.get(name)
-    if (f) known.set(name, fed(f, messages))
+    if (f) known.set(name, fed(f, messages, name !== here.value || following.value))
   }
   channels.value = list
   feeds.value = known
@@ -175,14 +178,16 @@ function grown(ch: Channel | undefined, name: string, messages: Message[]): Chan
   }
 }
 
-// fed adds what came live, and counts it at its parents.
-function fed(f: Feed, messages: Message[]): Feed {
+// fed adds what came live, and counts it at its parents. A feed that is full lets go of its oldest messages, unless
+// somebody reads there: then the newest wait on the hub until he comes down.
+function fed(f: Feed, messages: Message[], follow: boolean): Feed {
   const fresh = f.atEnd ? messages.filter((m) => m.id > (f.messages.at(-1)?.id ?? 0)) : []
   const answers = new Map<number, number>()
   for (const m of f.atEnd ? fresh : messages) if (m.in_reply_to) answers.set(m.in_reply_to, (answers.get(m.in_reply_to) ?? 0) + 1)
   const old = answers.size === 0 ? f.messages
     : f.messages.map((m) => (answers.has(m.id) ? { ...m, reply_count: m.reply_count + answers.get(m.id)! } : m))
-  return withNewer({ ...f, messages: old }, fresh, f.atEnd)
+  if (!follow && old.length + fresh.length > mostHeld) return { ...f, messages: old, atEnd: false }
+  return withNewer({ ...f, messages: old }, fresh, f.atEnd, follow ? mostFollowed : mostHeld)
 }
 
 // meet asks who it is that speaks here for the first time, or is back.

@@ -27,6 +27,9 @@ export const epoch = signal(0)
 export const channelList = computed(() =>
   [...channels.value.values()].sort((a, b) => (b.last_id ?? 0) - (a.last_id ?? 0) || a.name.localeCompare(b.name)))
 
+// following says that the reader is at the end of the stream, and wants to stay there.
+export const following = signal(true)
+
 export const here = computed(() => (route.value.view === 'channel' ? route.value.ch : ''))
 export const feed = computed(() => feeds.value.get(here.value) ?? empty)
 

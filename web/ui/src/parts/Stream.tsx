@@ -5,7 +5,7 @@ import { rows, type Row } from '../feed'
 import { feedFor, read } from '../hub'
 import { details, marks } from '../kept'
 import { go, to } from '../route'
-import { channels, drawer, epoch, feed, here, unread } from '../state'
+import { channels, drawer, epoch, feed, following, here, unread } from '../state'
 import { glance } from '../text'
 import { dayName, dayOf } from '../time'
 import { Composer } from './Composer'
@@ -171,6 +171,7 @@ function useScroll(ch: string, id: number | undefined, messages: M[]) {
     const left = el.scrollHeight - el.scrollTop - el.clientHeight
     held.current.stuck = left < nearEnd && f.atEnd
     setAtBottom(held.current.stuck)
+    if (here.value === ch) following.value = held.current.stuck
     if (held.current.stuck && !document.hidden && here.value === ch) read(ch)
     const top = el.getBoundingClientRect().top
     for (const row of el.querySelectorAll<HTMLElement>('[data-row]')) {
