@@ -2,7 +2,9 @@ package faults
 
 import (
 	"fmt"
+	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,16 +45,26 @@ func (n *fleet) works(t *testing.T, within time.Duration) {
 
 // ready is what /readyz says.
 func ready(s *server) bool {
+	status, _ := readyz(s)
+	return status == http.StatusOK
+}
+
+func readyz(s *server) (status int, text string) {
 	addr := s.at()
 	if addr == "" {
-		return false
+		return 0, ""
 	}
 	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
 	res, err := c.Get("http://" + addr + "/readyz")
 	if err != nil {
-		return false
+		return 0, ""
 	}
-	return res.Body.Close() == nil && res.StatusCode == http.StatusOK
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		return 0, ""
+	}
+	return res.StatusCode, string(b)
 }
 
 // tellTheSame ends the load and compares what was acknowledged, what is stored and what every reader saw.
@@ -92,6 +104,9 @@ func TestTheDatabaseRestarts(t *testing.T) {
 	cluster.Kill(t)
 	for _, s := range n.servers {
 		eventually(t, 30*time.Second, "the nodes are not ready", func() bool { return !ready(s) })
+	}
+	if status, text := readyz(n.servers[0]); status != http.StatusServiceUnavailable || strings.Contains(text, "user=") || strings.Contains(text, cluster.Addr()) {
+		t.Errorf("whoever asks is told %d %s", status, text)
 	}
 	eventually(t, 30*time.Second, "publishers are refused", func() bool { return n.load.refused.Load() > 0 })
 	cluster.Start(t)

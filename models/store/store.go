@@ -184,11 +184,11 @@ func (s *Store) Close() error {
 func (s *Store) Ready(ctx context.Context) error {
 	if s.failing.Load() {
 		if err := s.probe(ctx); err != nil {
-			return models.Errorf(models.Unavailable, "writer: %v", err)
+			return models.Errorf(models.Unavailable, "writer: %s", models.Text(err))
 		}
 	}
 	if _, err := s.Head(ctx); err != nil {
-		return models.Errorf(models.Unavailable, "database: %v", err)
+		return models.Errorf(models.Unavailable, "database: %s", models.Text(err))
 	}
 	return nil
 }
