@@ -88,6 +88,9 @@ func (d *door) deleteData(who models.Principal, q *query) (any, error) {
 	if q.err != nil {
 		return nil, q.err
 	}
+	if err := d.Hub.MayUse(who, sender); err != nil {
+		return nil, err
+	}
 	d.Hub.Seen(who, sender)
 	return struct {
 		OK bool `json:"ok"`

@@ -40,8 +40,11 @@ func newSessions(left func(conn string)) *sessions {
 	}
 }
 
-// connOf names a session to the bridge.
-func connOf(who models.Principal, id string) string { return who.Name + "/" + id }
+// connOf names a session to the bridge. It is another one for who comes again under the same name with other rights.
+func connOf(who models.Principal, id string) string {
+	const apart = "\n" // in no name and no id
+	return who.Name + apart + string(who.Scope) + apart + string(who.Channels) + apart + id
+}
 
 // enter returns the session with that id for a use that leave ends, or nil if it was deleted.
 func (t *sessions) enter(who models.Principal, id string) *session {

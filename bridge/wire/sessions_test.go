@@ -124,3 +124,25 @@ func TestAThousandSessionsThatLeaveLeaveNothing(t *testing.T) {
 		return h.sessions.idle.Len() == 1000
 	})
 }
+
+// A credential may come again under its name with fewer rights: what it finds of the earlier one must not have more.
+func TestASessionHasTheRightsOfWhoCalls(t *testing.T) {
+	table := newSessions(func(string) {})
+	more := models.Principal{Name: "key:ci", Scope: models.ScopeAdmin}
+	for _, less := range []models.Principal{
+		{Name: "key:ci", Scope: models.ScopeRead},
+		{Name: "key:ci", Scope: models.ScopeAdmin, Channels: "team-*"},
+		{Name: "key:c", Scope: models.ScopeAdmin},
+	} {
+		a, b := table.enter(more, "s"), table.enter(less, "s")
+		if a == b || b.who != less {
+			t.Errorf("%+v got the session of %+v", less, a.who)
+		}
+		table.leave(a)
+		table.leave(b)
+	}
+	x, y := table.enter(models.Principal{Name: "grant:a/b"}, "c"), table.enter(models.Principal{Name: "grant:a"}, "b/c")
+	if x == y {
+		t.Error("a name and an id run into each other")
+	}
+}

@@ -90,7 +90,7 @@ func (h *events) post(w http.ResponseWriter, r *http.Request, who models.Princip
 	h.mu.Lock()
 	p := h.open[r.URL.Query().Get("sessionId")]
 	h.mu.Unlock()
-	if p == nil || p.session.who.Name != who.Name {
+	if p == nil || connOf(p.session.who, "") != connOf(who, "") {
 		refuse(w, http.StatusNotFound, "this stream is not open: GET /sse again")
 		return
 	}

@@ -337,6 +337,7 @@ func TestNobodySpeaksAsAnother(t *testing.T) {
 				{who, "GET", "/api/messages/team-a?after_id=0&instance_id=" + quoted, nil, 403},
 				{who, "GET", "/api/messages/team-a?after_id=0&wait=1&instance_id=" + quoted, nil, 403},
 				{who, "GET", "/api/channels?instance_id=" + quoted, nil, 403},
+				{who, "DELETE", "/api/data/ours?sender=" + quoted, nil, 403},
 				{who, "GET", "/api/stream?channels=team-a&instance_id=" + quoted, nil, 403},
 			} {
 				if status, text := f.ask(who, a.method, a.path, a.body); status != a.want && !(name == "al\u00adice" && status == http.StatusBadRequest) {
