@@ -230,3 +230,31 @@ func TestPresenceTellsOfThoseInOnesChannels(t *testing.T) {
 		}
 	})
 }
+
+func TestNobodyElseMakesANameLookAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, stop := start(t, filepath.Join(t.TempDir(), "crosstalk.db"), nil)
+		defer stop()
+		alice := holder("alice", "")
+		if err := h.Register(t.Context(), alice, models.Registration{ID: "alice"}); err != nil {
+			t.Fatal(err)
+		}
+		status := func() models.Status {
+			list, err := h.Instances(t.Context(), anyone, "", 10)
+			if err != nil || len(list) != 1 {
+				t.Fatal(list, err)
+			}
+			return list[0].Status
+		}
+		time.Sleep(5 * time.Minute)
+		h.Seen(anyone, "alice")
+		h.Seen(holder("bob", ""), "alice")
+		if status() != models.Offline {
+			t.Error("somebody else's call counts as hers")
+		}
+		h.Seen(alice, "alice")
+		if status() != models.Online {
+			t.Error("her own call does not count")
+		}
+	})
+}
