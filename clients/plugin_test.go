@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func text(t *testing.T, file string) string {
@@ -139,6 +141,24 @@ func TestPluginCanBeInstalled(t *testing.T) {
 	skill := regexp.MustCompile(`(?s)^---\nname: ([a-z-]+)\ndescription: ([^\n]+)\n---\n`).FindStringSubmatch(text(t, "claude-code/skills/crosstalk/SKILL.md"))
 	if skill == nil || skill[1] != "crosstalk" || len(skill[2]) > 1024 {
 		t.Errorf("the skill begins with %q", skill)
+	}
+}
+
+// TestDocsShowThePluginsHooks compares what is to be set up by hand with what the plugin sets up.
+func TestDocsShowThePluginsHooks(t *testing.T) {
+	shown := regexp.MustCompile("(?s)```json\n(\\{\n  \"hooks\".*?)```").FindStringSubmatch(text(t, "../docs/clients.md"))
+	if shown == nil {
+		t.Fatal("docs/clients.md shows none")
+	}
+	var byHand, plugin struct{ Hooks any }
+	if err := json.Unmarshal([]byte(shown[1]), &byHand); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(text(t, "claude-code/hooks/hooks.json")), &plugin); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(plugin, byHand); diff != "" {
+		t.Errorf("hooks (-plugin +docs/clients.md):\n%s", diff)
 	}
 }
 
