@@ -12,6 +12,7 @@ import (
 
 	"crosstalk/models"
 	"crosstalk/models/store/access"
+	"crosstalk/models/store/grants"
 )
 
 // Config says whom to let in.
@@ -25,6 +26,7 @@ type Config struct {
 	Keys    *access.Table // of named keys; nil: there are none
 	Trusted bool          // whoever comes in may read the database anyhow, and needs none of them
 	Sources []Source      // of other credentials
+	Invites *grants.Table // and the invites that lead to some; nil: there are none
 	// Challenge says where a client without a credential learns how to get one for a path, as parameters of a
 	// WWW-Authenticate; empty: nowhere. nil says that of all paths.
 	Challenge func(path string) string
@@ -46,6 +48,7 @@ type Gate struct {
 	origins map[origin]bool
 	keys    *access.Table
 	signin  func(path string) string
+	invites *grants.Table
 	leases  *leases
 	people  *Source       // of sessions; nil: nobody can sign in
 	kick    chan struct{} // size 1: something changed
@@ -61,7 +64,7 @@ func New(c Config) (*Gate, error) {
 	}
 	g := &Gate{
 		shared: c.Key != "", compat: c.Compat, trusted: c.Trusted, hosts: map[authority]bool{}, origins: map[origin]bool{},
-		keys: c.Keys, signin: c.Challenge, kick: make(chan struct{}, 1), version: -1,
+		keys: c.Keys, signin: c.Challenge, invites: c.Invites, kick: make(chan struct{}, 1), version: -1,
 	}
 	g.keyed.Store(g.shared)
 	for _, r := range c.Key {

@@ -9,6 +9,7 @@ import (
 	"crosstalk/auth"
 	"crosstalk/models"
 	"crosstalk/models/store/access"
+	"crosstalk/models/store/grants"
 )
 
 type registerBody struct {
@@ -64,14 +65,16 @@ type key struct {
 	RevokedAt *models.Time    `json:"revoked_at"`
 }
 
+// some is t, or null for never.
+func some(t models.Time) *models.Time {
+	if t == 0 {
+		return nil
+	}
+	return &t
+}
+
 func (d *door) keys(who models.Principal, _ *query) (any, error) {
 	found, err := d.Gate.Keys(context.Background(), who)
-	some := func(t models.Time) *models.Time {
-		if t == 0 {
-			return nil
-		}
-		return &t
-	}
 	list := make([]key, len(found))
 	for i, k := range found {
 		list[i] = key{k.Name, k.Scope, k.Channels, k.CreatedAt, some(k.ExpiresAt), some(k.LastUsed), some(k.RevokedAt)}
@@ -144,6 +147,54 @@ func (d *door) deleteKey(who models.Principal, q *query) (any, error) {
 		return nil, q.err
 	}
 	return ok{true}, d.Gate.DeleteKey(context.Background(), who, name)
+}
+
+// invite is what is shown of an invite.
+type invite struct {
+	Name      string          `json:"name"`
+	Scope     models.Scope    `json:"scope"`
+	Channels  models.Patterns `json:"channels"` // empty: all
+	Uses      int             `json:"uses"`     // that are left
+	CreatedAt models.Time     `json:"created_at"`
+	ExpiresAt *models.Time    `json:"expires_at"`
+}
+
+func (d *door) invites(who models.Principal, _ *query) (any, error) {
+	found, err := d.Gate.Invites(context.Background(), who)
+	list := make([]invite, len(found))
+	for i, v := range found {
+		list[i] = invite{v.Name, v.Scope, v.Channels, v.Uses, v.CreatedAt, some(v.ExpiresAt)}
+	}
+	return struct {
+		Invites []invite `json:"invites"`
+	}{list}, err
+}
+
+type inviteBody struct {
+	keyBody
+	Uses int `json:"uses"`
+}
+
+func (d *door) createInvite(who models.Principal, in *inviteBody, _ *query) (any, error) {
+	end, err := in.end()
+	if err != nil {
+		return nil, err
+	}
+	code, err := d.Gate.CreateInvite(context.Background(), who,
+		grants.Invite{Name: in.Name, Scope: in.Scope, Channels: models.Patterns(in.Channels), Uses: in.Uses, ExpiresAt: end})
+	return struct {
+		OK   bool   `json:"ok"`
+		Name string `json:"name"`
+		Code string `json:"code"`
+	}{true, in.Name, code}, err
+}
+
+func (d *door) revokeInvite(who models.Principal, q *query) (any, error) {
+	name := q.path("name")
+	if q.err != nil {
+		return nil, q.err
+	}
+	return ok{true}, d.Gate.RevokeInvite(context.Background(), who, name)
 }
 
 type sessionBody struct {

@@ -9,6 +9,7 @@ import (
 
 	"crosstalk/models"
 	"crosstalk/models/store/access"
+	"crosstalk/models/store/grants"
 )
 
 func TestClientsRegisterThemselves(t *testing.T) {
@@ -185,9 +186,9 @@ func TestPagesOfAnyOriginMayAsk(t *testing.T) {
 func TestAnInviteLetsInSoManyAndNoMore(t *testing.T) {
 	d := newDesk(t, base)
 	ctx := t.Context()
-	hidden := secret(invitePrefix)
-	i := invite("anna", hidden, 2)
-	if err := d.table.AddInvite(ctx, i); err != nil {
+	hidden, err := d.gate.CreateInvite(ctx, models.Principal{Name: models.SharedPrincipal},
+		grants.Invite{Name: "anna", Scope: models.ScopeWrite, Channels: "team-*", Uses: 2})
+	if err != nil {
 		t.Fatal(err)
 	}
 	_, first := d.connect(hidden)

@@ -82,7 +82,7 @@ func newDesk(t *testing.T, serverURL string) *desk {
 	d.jar, _ = cookiejar.New(nil)
 	d.Server = New(Options{ServerURL: serverURL, Grants: d.table, Gate: func() *auth.Gate { return d.gate }, Log: slog.New(slog.NewTextHandler(d.log, nil))})
 	d.now = func() time.Time { return time.Now().Add(d.later) }
-	d.gate, err = auth.New(auth.Config{Key: sharedKey, ServerURL: serverURL, Keys: d.keys, Sources: d.Sources(), Challenge: d.Challenge})
+	d.gate, err = auth.New(auth.Config{Key: sharedKey, ServerURL: serverURL, Keys: d.keys, Sources: d.Sources(), Invites: d.table, Challenge: d.Challenge})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,8 +265,4 @@ func bearer(path, key string) auth.Request {
 		r.Authorization = auth.Secret("Bearer " + key)
 	}
 	return r
-}
-
-func invite(name, code string, uses int) grants.Invite {
-	return grants.Invite{Name: name, Hash: access.Hash(code), Scope: models.ScopeWrite, Channels: "team-*", Uses: uses, CreatedAt: models.TimeOf(time.Now())}
 }

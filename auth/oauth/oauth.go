@@ -188,7 +188,6 @@ const (
 	mcpPrefix     = "ctm_"
 	ssePrefix     = "cte_"
 	refreshPrefix = "ctr_"
-	invitePrefix  = "cti_"
 	secretPrefix  = "cts_"
 )
 

@@ -72,6 +72,7 @@ type commands struct {
 	Tail       tailCommand       `cmd:"" help:"Show messages as they come."`
 	Channels   channelsCommand   `cmd:"" help:"List channels."`
 	Keys       keysCommand       `cmd:"" help:"Make, list, rotate and revoke keys."`
+	Invites    invitesCommand    `cmd:"" help:"Invite people to connect claude.ai, ChatGPT and their like."`
 	Instances  instancesCommand  `cmd:"" help:"List who has been here, and who is online."`
 	Search     searchCommand     `cmd:"" help:"Search messages."`
 	Hook       hookCommand       `cmd:"" help:"Answer the events of Claude Code, so that sessions hear what is new."`

@@ -57,10 +57,12 @@ func openServer(ctx context.Context, log *slog.Logger, o serverOptions) (*server
 		return nil, err
 	}
 	s.local = l
+	granted := grants.New(l.store)
 	signin := oauth.New(oauth.Options{
-		ServerURL: o.serverURL, Grants: grants.New(l.store), Gate: func() *auth.Gate { return s.gate }, Log: log,
+		ServerURL: o.serverURL, Grants: granted, Gate: func() *auth.Gate { return s.gate }, Log: log,
 	})
-	o.gate.Keys, o.gate.Trusted, o.gate.Sources, o.gate.Challenge = access.New(l.store), o.trusted, signin.Sources(), signin.Challenge
+	o.gate.Keys, o.gate.Trusted = access.New(l.store), o.trusted
+	o.gate.Sources, o.gate.Invites, o.gate.Challenge = signin.Sources(), granted, signin.Challenge
 	if s.gate, err = auth.New(o.gate); err != nil {
 		return nil, errors.Join(err, l.close())
 	}

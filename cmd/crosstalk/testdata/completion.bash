@@ -14,6 +14,7 @@ _crosstalk() {
 		' tail') at+=" $word" ;;
 		' channels') at+=" $word" ;;
 		' keys') at+=" $word" ;;
+		' invites') at+=" $word" ;;
 		' instances') at+=" $word" ;;
 		' search') at+=" $word" ;;
 		' hook') at+=" $word" ;;
@@ -103,6 +104,25 @@ _crosstalk() {
 		' keys delete --key') skip=1 ;;
 		' keys delete --db') skip=1 ;;
 		' keys delete --database-url') skip=1 ;;
+		' invites create') at+=" $word" ;;
+		' invites list') at+=" $word" ;;
+		' invites revoke') at+=" $word" ;;
+		' invites create --scope') skip=1 ;;
+		' invites create --channels') skip=1 ;;
+		' invites create --uses') skip=1 ;;
+		' invites create --expires') skip=1 ;;
+		' invites create --url') skip=1 ;;
+		' invites create --key') skip=1 ;;
+		' invites create --db') skip=1 ;;
+		' invites create --database-url') skip=1 ;;
+		' invites list --url') skip=1 ;;
+		' invites list --key') skip=1 ;;
+		' invites list --db') skip=1 ;;
+		' invites list --database-url') skip=1 ;;
+		' invites revoke --url') skip=1 ;;
+		' invites revoke --key') skip=1 ;;
+		' invites revoke --db') skip=1 ;;
+		' invites revoke --database-url') skip=1 ;;
 		' instances list') at+=" $word" ;;
 		' instances release') at+=" $word" ;;
 		' instances list --limit') skip=1 ;;
@@ -285,6 +305,22 @@ _crosstalk() {
 	' keys delete --key') :; return ;;
 	' keys delete --db') local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	' keys delete --database-url') :; return ;;
+	' invites create --scope') COMPREPLY=($(compgen -W 'read write ' -- "$cur")); return ;;
+	' invites create --channels') :; return ;;
+	' invites create --uses') :; return ;;
+	' invites create --expires') :; return ;;
+	' invites create --url') :; return ;;
+	' invites create --key') :; return ;;
+	' invites create --db') local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	' invites create --database-url') :; return ;;
+	' invites list --url') :; return ;;
+	' invites list --key') :; return ;;
+	' invites list --db') local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	' invites list --database-url') :; return ;;
+	' invites revoke --url') :; return ;;
+	' invites revoke --key') :; return ;;
+	' invites revoke --db') local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	' invites revoke --database-url') :; return ;;
 	' instances list --limit') :; return ;;
 	' instances list --url') :; return ;;
 	' instances list --key') :; return ;;
@@ -375,7 +411,7 @@ _crosstalk() {
 	' migrate up --database-url') :; return ;;
 	esac
 	case "$at" in
-	'') COMPREPLY=($(compgen -W 'serve mcp mcp-config send tail channels keys instances search hook data export bench doctor import migrate version completion --help ' -- "$cur")) ;;
+	'') COMPREPLY=($(compgen -W 'serve mcp mcp-config send tail channels keys invites instances search hook data export bench doctor import migrate version completion --help ' -- "$cur")) ;;
 	' serve') COMPREPLY=($(compgen -W '--help --addr --port --server-url --pprof --key --allowed-host --allowed-origin --db --database-url --listen-url --database-connections --skip-import --cleanup-days --run-as --compat --log-level --log-format --wait-ceiling --mutual-grace ' -- "$cur")) ;;
 	' mcp') COMPREPLY=($(compgen -W '--help --db --database-url --listen-url --database-connections --skip-import --url --key --push --compat --log-level --log-format --wait-ceiling --mutual-grace ' -- "$cur")) ;;
 	' mcp-config') COMPREPLY=($(compgen -W 'claude-code claude-desktop claude-ai codex gemini cursor vscode chatgpt --help --url --push ' -- "$cur")) ;;
@@ -388,6 +424,10 @@ _crosstalk() {
 	' keys rotate') COMPREPLY=($(compgen -W '--help --expires --url --key --db --database-url ' -- "$cur")) ;;
 	' keys revoke') COMPREPLY=($(compgen -W '--help --url --key --db --database-url ' -- "$cur")) ;;
 	' keys delete') COMPREPLY=($(compgen -W '--help --url --key --db --database-url ' -- "$cur")) ;;
+	' invites') COMPREPLY=($(compgen -W 'create list revoke --help ' -- "$cur")) ;;
+	' invites create') COMPREPLY=($(compgen -W '--help --scope --channels --uses --expires --url --key --db --database-url ' -- "$cur")) ;;
+	' invites list') COMPREPLY=($(compgen -W '--help --json --url --key --db --database-url ' -- "$cur")) ;;
+	' invites revoke') COMPREPLY=($(compgen -W '--help --url --key --db --database-url ' -- "$cur")) ;;
 	' instances') COMPREPLY=($(compgen -W 'list release --help ' -- "$cur")) ;;
 	' instances list') COMPREPLY=($(compgen -W '--help --online --limit --json --url --key --db --database-url ' -- "$cur")) ;;
 	' instances release') COMPREPLY=($(compgen -W '--help --url --key --db --database-url ' -- "$cur")) ;;

@@ -14,6 +14,7 @@ _crosstalk() {
 		' tail') at+=" $word" ;;
 		' channels') at+=" $word" ;;
 		' keys') at+=" $word" ;;
+		' invites') at+=" $word" ;;
 		' instances') at+=" $word" ;;
 		' search') at+=" $word" ;;
 		' hook') at+=" $word" ;;
@@ -103,6 +104,25 @@ _crosstalk() {
 		' keys delete --key') skip=1 ;;
 		' keys delete --db') skip=1 ;;
 		' keys delete --database-url') skip=1 ;;
+		' invites create') at+=" $word" ;;
+		' invites list') at+=" $word" ;;
+		' invites revoke') at+=" $word" ;;
+		' invites create --scope') skip=1 ;;
+		' invites create --channels') skip=1 ;;
+		' invites create --uses') skip=1 ;;
+		' invites create --expires') skip=1 ;;
+		' invites create --url') skip=1 ;;
+		' invites create --key') skip=1 ;;
+		' invites create --db') skip=1 ;;
+		' invites create --database-url') skip=1 ;;
+		' invites list --url') skip=1 ;;
+		' invites list --key') skip=1 ;;
+		' invites list --db') skip=1 ;;
+		' invites list --database-url') skip=1 ;;
+		' invites revoke --url') skip=1 ;;
+		' invites revoke --key') skip=1 ;;
+		' invites revoke --db') skip=1 ;;
+		' invites revoke --database-url') skip=1 ;;
 		' instances list') at+=" $word" ;;
 		' instances release') at+=" $word" ;;
 		' instances list --limit') skip=1 ;;
@@ -287,6 +307,22 @@ _crosstalk() {
 	' keys delete --key') _message value; return ;;
 	' keys delete --db') _files; return ;;
 	' keys delete --database-url') _message value; return ;;
+	' invites create --scope') compadd -- read write ; return ;;
+	' invites create --channels') _message value; return ;;
+	' invites create --uses') _message value; return ;;
+	' invites create --expires') _message value; return ;;
+	' invites create --url') _message value; return ;;
+	' invites create --key') _message value; return ;;
+	' invites create --db') _files; return ;;
+	' invites create --database-url') _message value; return ;;
+	' invites list --url') _message value; return ;;
+	' invites list --key') _message value; return ;;
+	' invites list --db') _files; return ;;
+	' invites list --database-url') _message value; return ;;
+	' invites revoke --url') _message value; return ;;
+	' invites revoke --key') _message value; return ;;
+	' invites revoke --db') _files; return ;;
+	' invites revoke --database-url') _message value; return ;;
 	' instances list --limit') _message value; return ;;
 	' instances list --url') _message value; return ;;
 	' instances list --key') _message value; return ;;
@@ -378,7 +414,7 @@ _crosstalk() {
 	esac
 	case "$at" in
 	'')
-		items=('serve:Run the hub: REST, WebSocket, Server-Sent Events and MCP on one port.' 'mcp:Serve one AI client over standard input and output.' 'mcp-config:Print what an AI client'"'"'s configuration must say.' 'send:Send a message, and wait for the answer if asked to.' 'tail:Show messages as they come.' 'channels:List channels.' 'keys:Make, list, rotate and revoke keys.' 'instances:List who has been here, and who is online.' 'search:Search messages.' 'hook:Answer the events of Claude Code, so that sessions hear what is new.' 'data:Put, get, list and remove shared data.' 'export:Write out all messages of a channel.' 'bench:Load a hub, and tell what its users would have felt.' 'doctor:Find out what is wrong, and what to mend.' 'import:Take over the messages of another program.' 'migrate:Look at the tables of a database, or bring them up to date.' 'version:Print the version of this build and of what it stands on.' 'completion:Print a script that completes this command in your shell.' '--help:Show context-sensitive help.' )
+		items=('serve:Run the hub: REST, WebSocket, Server-Sent Events and MCP on one port.' 'mcp:Serve one AI client over standard input and output.' 'mcp-config:Print what an AI client'"'"'s configuration must say.' 'send:Send a message, and wait for the answer if asked to.' 'tail:Show messages as they come.' 'channels:List channels.' 'keys:Make, list, rotate and revoke keys.' 'invites:Invite people to connect claude.ai, ChatGPT and their like.' 'instances:List who has been here, and who is online.' 'search:Search messages.' 'hook:Answer the events of Claude Code, so that sessions hear what is new.' 'data:Put, get, list and remove shared data.' 'export:Write out all messages of a channel.' 'bench:Load a hub, and tell what its users would have felt.' 'doctor:Find out what is wrong, and what to mend.' 'import:Take over the messages of another program.' 'migrate:Look at the tables of a database, or bring them up to date.' 'version:Print the version of this build and of what it stands on.' 'completion:Print a script that completes this command in your shell.' '--help:Show context-sensitive help.' )
 		;;
 	' serve')
 		items=('--help:Show context-sensitive help.' '--addr:Listen here. localhost is both loopback addresses, an empty host is all interfaces. Without it: localhost:8787.' '--port:Listen on this port, as hosting platforms ask: on all interfaces if there is a key, else on loopback. --addr goes before.' '--server-url:Where clients reach this hub, such as https://bus.example.com.' '--pprof:Serve Go'"'"'s profiles here; a loopback address.' '--key:The key that every caller must show as Authorization: Bearer KEY. Give it as a variable: arguments can be seen by everyone on the machine.' '--allowed-host:Without a key, also answer to this name; for instance the machine'"'"'s own.' '--allowed-origin:Let web pages from here call the hub, such as https://app.example.com.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' '--listen-url:The same PostgreSQL database past a pooler: there other nodes are heard at once, and not a second late.' '--database-connections:Make at most so many connections to PostgreSQL, and two to hear other nodes. At least 3; without it: 5.' '--skip-import:Leave alone what a cross-claude-mcp has left in the same PostgreSQL database. Without it, it is taken over at the first start.' '--cleanup-days:Delete messages older than this; 0 keeps all. Without it: 30.' '--run-as:Started as root, give the database'"'"'s folder to this user and go on as it.' '--compat:MCP clients see the name cross-claude-mcp, for configurations that look for it, and may show a key as ?api_key=.' '--log-level:debug, info, warn or error. Only debug shows what messages say.' '--log-format:text, json, or auto: text on a terminal and JSON elsewhere.' '--wait-ceiling:No wait of an MCP client lasts longer. Without it: 25.' '--mutual-grace:After so long one of those that only wait for each other is told. Without it: 30000.' )
@@ -414,6 +450,18 @@ _crosstalk() {
 		items=('--help:Show context-sensitive help.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
 		;;
 	' keys delete')
+		items=('--help:Show context-sensitive help.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
+		;;
+	' invites')
+		items=('create:Make an invite, and print its code alone on a line: it is shown this once.' 'list:List invites. The codes themselves are nowhere to be read.' 'revoke:End an invite, and every connection made with it.' '--help:Show context-sensitive help.' )
+		;;
+	' invites create')
+		items=('--help:Show context-sensitive help.' '--scope:read, or write. Without it: write.' '--channels:The only channels its connections have to do with, separated by commas; * stands for any piece of a name. Without it: all.' '--uses:How many connections can be made with it. Without it: 1.' '--expires:Until when: in so many days (90d) or hours (12h), or a date. What was connected by then stays. Without it: 7d.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
+		;;
+	' invites list')
+		items=('--help:Show context-sensitive help.' '--json:Print JSON, one object on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
+		;;
+	' invites revoke')
 		items=('--help:Show context-sensitive help.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
 		;;
 	' instances')
