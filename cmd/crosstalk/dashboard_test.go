@@ -20,6 +20,7 @@ func TestDashboard(t *testing.T) {
 		"a restart loses nothing":                  restartLosesNothing,
 		"what others write stays text":             strangersStayText,
 		"a key is asked for once":                  keyIsAskedForOnce,
+		"rights are kept":                          rightsAreKept,
 		"the reader's place is kept":               placeIsKept,
 		"data is shared, seen and deleted":         dataIsShared,
 		"a link leads to its message":              linkLeads,

@@ -105,11 +105,46 @@ func keyIsAskedForOnce(t *testing.T, b *browser.Browser) {
 	if kept := browser.Eval[string](p, "document.cookie + JSON.stringify(localStorage) + location.href"); strings.Contains(kept, key) || strings.Contains(kept, "session") {
 		t.Errorf("scripts can read %s", kept)
 	}
-	p.Click(".self [title^='Sign out']")
+	p.Click(".self button:last-child")
 	p.Shows(".card", "This hub has a key.")
 	if status := call(t, c, r.url+"/api/channels", nil, nil); status != http.StatusUnauthorized {
 		t.Errorf("without a key it answered %d", status)
 	}
+}
+
+// rightsAreKept signs in with a key that may write in some channels only.
+func rightsAreKept(t *testing.T, b *browser.Browser) {
+	r := start(t, dbIn(t), env("MCP_API_KEY", "s3cret-key"))
+	c := client(t)
+	admin := []string{"Authorization", "Bearer s3cret-key"}
+	var key struct{ Key string }
+	call(t, c, r.url+"/api/keys", map[string]string{"name": "mara", "scope": "write", "channels": "team-*"}, &key, admin...)
+	for _, ch := range []string{"team-a", "board"} {
+		call(t, c, r.url+"/api/messages", map[string]string{"channel": ch, "sender": "alice", "content": "said in " + ch}, nil, admin...)
+	}
+	p := b.Visit(t)
+	p.Expect("401")
+	p.Open(r.url + "/#/c/team-a")
+	p.Fill("[name=key]", key.Key)
+	p.Fill("[name=name]", "Mara")
+	p.Click(".card .primary")
+	p.Shows(".message", "said in team-a")
+	p.Until("pausing is not for her", "document.querySelector('.details .buttons button:nth-child(2)').disabled")
+	p.Fill("#compose", "mine\r")
+	p.Shows(".message .badge.person", "person")
+	call(t, c, r.url+"/api/messages", map[string]string{"channel": "board", "sender": "alice", "content": "secret of the board"}, nil, admin...)
+	call(t, c, r.url+"/api/messages", map[string]string{"channel": "team-a", "sender": "alice", "content": "and on"}, nil, admin...)
+	p.Shows(".message", "and on")
+	p.Expect("403")
+	p.Open(r.url + "/#/c/board")
+	p.Shows("h1", "board")
+	p.Until("it says why there is nothing", "document.querySelector('.scroll .error, .scroll .nothing')")
+	if text := p.Text(); strings.Contains(text, "secret") || p.Count(".channels a[href='#/c/board']") != 0 {
+		t.Errorf("she sees %s", text)
+	}
+	// When the key ends, so does all that it opened.
+	call(t, c, r.url+"/api/keys/mara/revoke", map[string]string{}, nil, admin...)
+	p.Shows(".card", "This hub has a key.")
 }
 
 func placeIsKept(t *testing.T, b *browser.Browser) {

@@ -108,6 +108,10 @@ func phone(t *testing.T, p *browser.Page, url string, shoot func(string)) {
 			filter(e => { const r = e.getBoundingClientRect(); return r.right > 391 || r.left < 0 }).map(e => e.outerHTML).join()`); cut != "" {
 			t.Errorf("%s: not to be reached on a phone: %s", view, cut)
 		}
+		if mute := browser.Eval[string](p, `[...document.querySelectorAll('button, a, input, select, textarea')].filter(e => e.checkVisibility() &&
+			!(e.getAttribute('aria-label') || e.innerText?.trim() || e.labels?.length || e.title)).map(e => e.outerHTML).join()`); mute != "" {
+			t.Errorf("%s: without a name for a screen reader: %s", view, mute)
+		}
 	}
 	p.Open(url + "/#/c/auth-redesign")
 	p.Shows(".message", "Good catch")

@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import { cancelReply, named, post, resume, tried, words } from '../actions'
 import { messageTypes, type MessageType } from '../api'
 import { drafts } from '../kept'
-import { channels, dialog, me, replyTo } from '../state'
+import { channels, dialog, me, replyTo, session } from '../state'
 import { Icon } from './Icon'
 import { Name } from './Who'
 
@@ -93,8 +93,8 @@ function Paused({ ch, reason }: { ch: string; reason: string }) {
   return (
     <div class="composer paused" role="status">
       <Icon name="pause" />
-      <p>This channel is paused{reason ? <>: <q>{reason}</q></> : '.'} Nobody can post until it is resumed.</p>
-      <button class="primary" onClick={() => void tried(() => resume(ch), `#${ch} is open again.`)}>Resume</button>
+      <p>This channel is paused{reason && <>: <q>{reason}</q></>}. Nobody can post until {session.value.admin ? 'it is' : 'somebody with the right to has it'} resumed.</p>
+      {session.value.admin && <button class="primary" onClick={() => void tried(() => resume(ch), `#${ch} is open again.`)}>Resume</button>}
     </div>
   )
 }

@@ -27,7 +27,7 @@ export function Details({ ch }: { ch: string }) {
       <p class="buttons">
         <button aria-pressed={on} onClick={() => void watch(ch)}><Icon name="bell" size={15} /> {on ? 'Notifying' : 'Notify me'}</button>
         {channel?.paused_at
-          ? <button onClick={() => void tried(() => resume(ch), `#${ch} is open again.`)}><Icon name="play" size={15} /> Resume</button>
+          ? <button disabled={!session.value.admin} onClick={() => void tried(() => resume(ch), `#${ch} is open again.`)}><Icon name="play" size={15} /> Resume</button>
           : <button disabled={!session.value.admin || !channel} title={session.value.admin ? 'Nobody can post until it is resumed' : 'This needs the right to administer'}
               onClick={() => named(() => { dialog.value = { is: 'pause', ch } })}><Icon name="pause" size={15} /> Pause</button>}
       </p>

@@ -3,8 +3,7 @@ import { named, signOut, step } from '../actions'
 import type { Channel } from '../api'
 import { theme, watched } from '../kept'
 import { route, to } from '../route'
-import { channelList, dialog, drawer, here, instances, line, me, online, session, unread } from '../state'
-import { count } from '../time'
+import { channelList, dialog, drawer, here, line, me, online, session, unread } from '../state'
 import { Icon } from './Icon'
 import { Avatar, Name, When } from './Who'
 
@@ -86,7 +85,7 @@ function Footer() {
         <button class="quiet" aria-label={`Theme: ${theme.value}`} title={`Theme: ${theme.value}. Press for ${next[theme.value]}`}
           onClick={() => { theme.value = next[theme.value] }}><Icon name="theme" /></button>
         <button class="quiet" aria-label="Keyboard" title="Keyboard (?)" onClick={() => { dialog.value = { is: 'keys' } }}>?</button>
-        {session.value.key_needed && me.value && <button class="quiet" onClick={() => void signOut()} title={`Sign out. ${count(instances.value.size, 'instance')} known`}>Out</button>}
+        {session.value.key_needed && me.value && <button class="quiet" onClick={() => void signOut()}>Sign out</button>}
       </div>
     </footer>
   )
