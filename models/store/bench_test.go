@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"crosstalk/internal/pgtest"
 	"crosstalk/models"
 )
 
@@ -30,6 +31,16 @@ func BenchmarkAppend(b *testing.B) {
 		b.Run(fmt.Sprint(senders, "_senders"), func(b *testing.B) {
 			s := open(b, filepath.Join(b.TempDir(), "bus.db"), Options{})
 			benchmarkAppend(b, []*Store{s}, senders)
+		})
+	}
+}
+
+// BenchmarkAppendPostgreSQL is the same on a PostgreSQL server of this machine, which writes for keeps.
+func BenchmarkAppendPostgreSQL(b *testing.B) {
+	c := pgtest.New(b, "max_wal_size = '1GB'", "shared_buffers = '256MB'")
+	for _, senders := range []int{1, 32, 128} {
+		b.Run(fmt.Sprint(senders, "_senders"), func(b *testing.B) {
+			benchmarkAppend(b, []*Store{server(c.Database(b)).open(b, Options{})}, senders)
 		})
 	}
 }

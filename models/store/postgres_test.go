@@ -56,7 +56,7 @@ func TestEightNodesWriteFiftyChannels(t *testing.T) {
 			})
 		}
 		all.Go(func() {
-			for i := range each / 4 {
+			for i := range each / 8 {
 				ch := fmt.Sprint("room-", (i*13+n)%rooms)
 				must(t, s.CreateChannel(ctx, ch, fmt.Sprint("of node ", n), true))
 				must(t, s.Pause(ctx, "room-"+fmt.Sprint(rooms), "")) // which nobody writes to
