@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"crosstalk/internal/pgtest"
 )
 
 // agent is a process of crosstalk mcp and the client that started it.
@@ -33,7 +35,7 @@ const helloLines = `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"pro
 func startAgent(t testing.TB, args ...string) *agent {
 	t.Helper()
 	a := &agent{t: t, cmd: exec.Command(os.Args[0], args...)}
-	a.cmd.Env = append(os.Environ(), asMain+"=1", "PORT=", "HOME="+t.TempDir())
+	a.cmd.Env = append(os.Environ(), asMain+"=1", "PORT=", "DATABASE_URL=", "HOME="+t.TempDir())
 	a.cmd.Stderr = &a.errs
 	var err error
 	if a.in, err = a.cmd.StdinPipe(); err != nil {
@@ -132,8 +134,12 @@ func has(t testing.TB, text, want string) {
 }
 
 func TestAgentsOnOneDatabaseWakeEachOther(t *testing.T) {
-	db := filepath.Join(t.TempDir(), "bus.db")
-	a, b := startAgent(t, "mcp", "--db", db), startAgent(t, "mcp", "--db", db)
+	t.Run("SQLite", func(t *testing.T) { agentsWakeEachOther(t, "mcp", "--db", dbIn(t)) })
+	t.Run("PostgreSQL", func(t *testing.T) { agentsWakeEachOther(t, "mcp", "--database-url", pgtest.Start(t)) })
+}
+
+func agentsWakeEachOther(t *testing.T, args ...string) {
+	a, b := startAgent(t, args...), startAgent(t, args...)
 	has(t, a.tool("register", map[string]any{"instance_id": "alice"}), `Registered as "alice"`)
 	has(t, b.tool("register", map[string]any{"instance_id": "bob"}), `alice`)
 	has(t, b.tool("register", map[string]any{"instance_id": "alice"}), `already in use`)
