@@ -3,7 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -148,9 +150,17 @@ func piece(ctx context.Context, b *bus, ch string, q map[string]int64) (models.P
 	return p, b.Get(ctx, "/api/messages"+remote.Path(ch), values, &p)
 }
 
-// headOf is the id of the hub's newest message.
+// headOf is the id of the hub's newest message. Every channel knows it that the key has to do with; where there is none
+// yet, everything is to come.
 func headOf(ctx context.Context, b *bus) (int64, error) {
 	p, err := piece(ctx, b, models.General, map[string]int64{"limit": 1})
+	if no, is := errors.AsType[*remote.Error](err); is && no.Status == http.StatusForbidden {
+		var list channelList
+		if err := b.Get(ctx, "/api/channels", url.Values{"limit": {"1"}}, &list); err != nil || len(list.Channels) == 0 {
+			return 0, err
+		}
+		p, err = piece(ctx, b, list.Channels[0].Name, map[string]int64{"limit": 1})
+	}
 	return p.NextAfterID, err
 }
 
