@@ -98,6 +98,29 @@ func TestAMessageReachesEveryDoorOfEveryNode(t *testing.T) {
 	heard.Wait()
 }
 
+// TestNodesListenForEachOther looks whether they do: the look at the log that they take each second would hide it if not.
+func TestNodesListenForEachOther(t *testing.T) {
+	url := pgtest.Start(t)
+	for _, args := range [][]string{nil, {"--listen-url", url + "&application_name=past_the_pooler"}} {
+		startNode(t, url, args...)
+	}
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	for _, name := range []string{"crosstalk bell", "past_the_pooler"} {
+		eventually(t, func() bool {
+			var n int
+			const listening = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1 AND query LIKE 'LISTEN "crosstalk\_%'`
+			if err := db.QueryRowContext(t.Context(), listening, name).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			return n == 1
+		})
+	}
+}
+
 // get reads an answer.
 func get(ctx context.Context, c *http.Client, url string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

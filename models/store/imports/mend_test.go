@@ -146,3 +146,26 @@ func TestWhatIsNoSuchDatabaseIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// FuzzMend holds what was mended against the rules for what comes in by the doors. The same is always mended to the same.
+func FuzzMend(f *testing.F) {
+	for _, s := range []string{"", " alice ", "System", "a\xff\x00b", "日本", "---", "#7", strings.Repeat("é", 500), "\u202e", "ｓｙｓｔｅｍ", "x\u0301", "\u3164"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		m := &mender{report: &Report{}}
+		name, channel, key := m.name("sender", s), m.channel(s), m.key(s)
+		content, _ := m.content(7, s)
+		draft := models.Draft{Channel: channel, Sender: name, Content: content, Type: m.messageType(7, s)}
+		if got, err := models.ParseDraft(draft); err != nil || got.Channel != channel || got.Sender != name {
+			t.Errorf("%q became a message of %q in %q: %v", s, name, channel, err)
+		}
+		data := models.DataDraft{Key: key, Sender: name, Content: "x", Description: m.description("shared data", "key", s)}
+		if _, err := models.ParseData(data); err != nil {
+			t.Errorf("%q became the key %q: %v", s, key, err)
+		}
+		if m.name("sender", name) != name || m.channel(channel) != channel || m.key(key) != key {
+			t.Errorf("what %q became is mended again", s)
+		}
+	})
+}
