@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"encoding/base64"
 	"net/http"
 	"strings"
@@ -307,6 +308,23 @@ func TestWrongSettingsAreRefused(t *testing.T) {
 		}
 		if err != nil && strings.Contains(err.Error(), "u:p") {
 			t.Errorf("%s: a password stands in %q", name, err)
+		}
+	}
+}
+
+func BenchmarkCheckANamedKey(b *testing.B) {
+	find := func(context.Context, string) (models.Principal, models.Time, error) {
+		return models.Principal{Name: "key:a", Scope: models.ScopeWrite}, 0, nil
+	}
+	g, err := New(Config{Key: key, Sources: []Source{{Prefix: "ctx_", Find: find}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := Request{Path: "/api/messages", Host: "localhost:8787", Authorization: "Bearer ctx_ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := g.Check(r); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

@@ -56,10 +56,14 @@ func newPresence(st *store.Store, w *waits, log *slog.Logger) *presence {
 	}
 }
 
-// Register notes an instance. What it leaves out stays as it was.
+// Register notes an instance. What it leaves out stays as it was. Who may only read may have a name, but has nothing to
+// say of it.
 func (h *Hub) Register(ctx context.Context, who models.Principal, r models.Registration) error {
-	if err := who.Need(models.ScopeWrite); err != nil {
+	if err := who.Need(models.ScopeRead); err != nil {
 		return err
+	}
+	if !who.May(models.ScopeWrite) && (r.Description != "" || r.Model != "") {
+		return models.Errorf(models.Forbidden, "your key may only read: register without description and model")
 	}
 	if err := h.names.Claim(ctx, who, r.ID); err != nil {
 		return err

@@ -127,6 +127,7 @@ func TestAKeyDoesWhatItsScopeAllows(t *testing.T) {
 		// And what is allowed.
 		{"reader", "GET", "/api/messages/team-a", nil, 200},
 		{"reader", "GET", "/api/messages/team-none", nil, 200},
+		{"reader", "POST", "/api/register", map[string]string{"instance_id": "watcher"}, 200},
 		{"team", "POST", "/api/messages", say("t", "team-new"), 200},
 		{"team", "POST", "/api/messages", parent(f.id["team-a"]), 200},
 		{"team", "GET", "/api/data/ours", nil, 200},
