@@ -6,10 +6,12 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"crosstalk/hub/limits"
 	"crosstalk/models"
 	"crosstalk/models/store/access"
 	"crosstalk/models/store/grants"
@@ -22,6 +24,9 @@ type Config struct {
 	AllowedHosts   []string // names beside loopback and ServerURL's, with a port or for any
 	AllowedOrigins []string // of web pages beside the hub's own
 	Compat         bool     // read ?api_key= on the paths of MCP
+
+	TrustedProxies []string       // whose X-Forwarded-For is believed: addresses and ranges
+	Limits         *limits.Limits // nil: none
 
 	Keys    *access.Table // of named keys; nil: there are none
 	Trusted bool          // whoever comes in may read the database anyhow, and needs none of them
@@ -46,6 +51,8 @@ type Gate struct {
 	own     origin // of ServerURL; zero for none
 	hosts   map[authority]bool
 	origins map[origin]bool
+	proxies []netip.Prefix
+	limits  *limits.Limits
 	keys    *access.Table
 	signin  func(path string) string
 	invites *grants.Table
@@ -64,7 +71,7 @@ func New(c Config) (*Gate, error) {
 	}
 	g := &Gate{
 		shared: c.Key != "", compat: c.Compat, trusted: c.Trusted, hosts: map[authority]bool{}, origins: map[origin]bool{},
-		keys: c.Keys, signin: c.Challenge, invites: c.Invites, kick: make(chan struct{}, 1), version: -1,
+		keys: c.Keys, limits: c.Limits, signin: c.Challenge, invites: c.Invites, kick: make(chan struct{}, 1), version: -1,
 	}
 	g.keyed.Store(g.shared)
 	for _, r := range c.Key {
@@ -79,6 +86,13 @@ func New(c Config) (*Gate, error) {
 			return nil, models.Errorf(models.Invalid, "the server URL must look like https://bus.example.com, without user, query or fragment")
 		}
 		g.own = own
+	}
+	for _, s := range c.TrustedProxies {
+		p, err := parseProxy(s)
+		if err != nil {
+			return nil, err
+		}
+		g.proxies = append(g.proxies, p)
 	}
 	for _, s := range c.AllowedHosts {
 		host, port, ok := splitHost(s)
@@ -112,7 +126,9 @@ func (g *Gate) open(c Config) error {
 	if g.keys != nil {
 		g.people = &g.leases.sources[0]
 	}
-	if !g.keyed.Load() {
+	if g.keyed.Load() {
+		g.limits.Enforce()
+	} else {
 		g.leases.keep("", &lease{}, 0) // of whoever is on this machine, until there is a key
 	}
 	return nil
@@ -142,8 +158,26 @@ func notOfFiles(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '-' && r != '_'
 }
 
-// Check lets r in, as the Principal that comes back, or tells what its sender must do.
+// Check lets r in, as the Principal that comes back, or tells what its sender must do. It counts against the limits of
+// the caller and its address.
 func (g *Gate) Check(r Request) (models.Principal, error) {
+	if open(r.Path).host {
+		return g.Who(r) // monitors ask as they like
+	}
+	address := g.Address(r)
+	if err := g.limits.Arrive(address); err != nil {
+		return models.Principal{}, err
+	}
+	who, err := g.Who(r)
+	if err != nil {
+		return who, g.failed(r, err)
+	}
+	who.Address = address
+	return who, g.limits.Request(who)
+}
+
+// Who is Check for a request that was counted already.
+func (g *Gate) Who(r Request) (models.Principal, error) {
 	if err := g.Admit(r); err != nil {
 		return models.Principal{}, err
 	}
@@ -348,6 +382,7 @@ func (g *Gate) look(ctx context.Context) {
 		if any {
 			g.keyed.Store(true)
 			g.leases.end("")
+			g.limits.Enforce()
 			g.leases.log.Warn("there is a named key now: whoever calls needs one")
 		}
 	}

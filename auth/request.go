@@ -3,6 +3,7 @@ package auth
 import (
 	"encoding/base64"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 )
@@ -18,8 +19,10 @@ type Request struct {
 	Protocols     Secret // Sec-WebSocket-Protocol
 	Query         Secret // as it came
 	Cookie        Secret
-	FetchSite     string // Sec-Fetch-Site, by which a browser says whose page asks
-	Forwarded     bool   // there was a Forwarded or X-Forwarded-* field
+	FetchSite     string     // Sec-Fetch-Site, by which a browser says whose page asks
+	Remote        netip.Addr // of the connection; zero where it is not known yet
+	ForwardedFor  string     // X-Forwarded-For, by which proxies say whose request they pass on
+	Forwarded     bool       // there was a Forwarded or X-Forwarded-* field
 }
 
 // FromHTTP reads a Request from the head of r.
@@ -35,6 +38,10 @@ func FromHTTP(r *http.Request) Request {
 		Query:         Secret(r.URL.RawQuery),
 		Cookie:        Secret(strings.Join(r.Header["Cookie"], "; ")),
 		FetchSite:     strings.Join(r.Header["Sec-Fetch-Site"], ", "),
+		ForwardedFor:  strings.Join(r.Header["X-Forwarded-For"], ", "),
+	}
+	if remote, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		q.Remote = remote.Addr()
 	}
 	for name := range r.Header {
 		q.Forwarded = q.Forwarded || IsForwarded(name)

@@ -42,7 +42,8 @@ func (g *Gate) SignIn(ctx context.Context, r Request, key Secret, name string, w
 	who := g.stranger()
 	if g.keyed.Load() {
 		if who, err = g.unlock(string(key), r.Path); err != nil {
-			return p, "", err
+			r.Authorization = "Bearer " + key
+			return p, "", g.failed(r, err)
 		}
 	}
 	if who.Credential != "" && !strings.HasPrefix(string(key), access.KeyPrefix) {
@@ -84,7 +85,7 @@ func (g *Gate) SignOut(ctx context.Context, r Request) (cookie string, err error
 func (g *Gate) Person(r Request) (Person, error) {
 	p := Person{KeyNeeded: g.keyed.Load()}
 	r.Path = "" // the path of sessions is open, and would tell nothing
-	who, err := g.Check(r)
+	who, err := g.Who(r)
 	if models.CodeOf(err) == models.Unauthenticated {
 		return p, nil
 	}

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -195,7 +196,10 @@ func (b *Bridge) refuse(ctx context.Context, name string, err error) *mcp.CallTo
 		text += ": try again, and if it stays so tell your user"
 	case code == models.Paused:
 		text += ", and tell your user. Reading and waiting here still work, other channels too"
-	case code == models.RateLimited || code == models.Unavailable:
+	case code == models.RateLimited && models.RetryAfter(err) >= 60: // it says itself what to do
+	case code == models.RateLimited:
+		text += fmt.Sprintf(". Nothing was done. Wait at least %d s before the next call, make fewer calls, and say more in each", models.RetryAfter(err))
+	case code == models.Unavailable:
 		text += ". Nothing is wrong with your call: make it again in a few seconds"
 	}
 	return mcp.NewToolResultError(models.Cut(text, 0, 4000))

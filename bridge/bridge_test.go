@@ -289,10 +289,11 @@ func TestAudience(t *testing.T) {
 func TestWhatCannotBeMendedIsNotTold(t *testing.T) {
 	b := newHouse(t, Options{}).bridge
 	for want, err := range map[string]error{
-		"Internal server error: try again, and if it stays so tell your user":                         fmt.Errorf("password=hunter2"),
-		"slow down. Nothing is wrong with your call: make it again in a few seconds":                  models.Errorf(models.RateLimited, "slow down"),
+		"Internal server error: try again, and if it stays so tell your user":                   fmt.Errorf("password=hunter2"),
+		"slow down. Nothing was done. Wait at least 1 s before the next call, make fewer calls": models.Errorf(models.RateLimited, "slow down"),
+		"stop\"": models.After(models.Errorf(models.RateLimited, "stop"), 10*time.Minute), // what says itself what to do
 		"the store cannot write now. Nothing is wrong with your call: make it again in a few seconds": models.Errorf(models.Unavailable, "the store cannot write now"),
-		"channel is paused: maintenance":                                                              models.Errorf(models.Paused, "channel is paused: maintenance"),
+		"channel is paused: maintenance": models.Errorf(models.Paused, "channel is paused: maintenance"),
 	} {
 		r := b.refuse(t.Context(), "x", err)
 		text, e := json.Marshal(r)

@@ -74,6 +74,9 @@ func (b *Bridge) publish(ctx context.Context, c *Call, d models.Draft) (models.R
 
 // sendNotes says what the sender should know besides, each in a line.
 func (b *Bridge) sendNotes(a *fence.Answer, d models.Draft, r models.Receipt, given, used string, news channelNews, there models.Audience) {
+	if r.Notice != "" {
+		a.Sayf("Take care: %s.\n", r.Notice)
+	}
 	if r.Duplicate {
 		a.Sayf("It was sent before: this is that message, not a second one.\n")
 	}

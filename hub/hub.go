@@ -8,6 +8,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"crosstalk/hub/limits"
+	"crosstalk/hub/loops"
 	"crosstalk/hub/names"
 	"crosstalk/models"
 	"crosstalk/models/store"
@@ -23,9 +25,11 @@ type Bell interface {
 
 // Options are the settings of a Hub.
 type Options struct {
-	Bell  Bell          // nil: no other process writes to the store
-	Grace time.Duration // two that wait for each other are left alone for; 0: 30 s
-	Log   *slog.Logger
+	Bell      Bell           // nil: no other process writes to the store
+	Limits    *limits.Limits // nil: none
+	LoopGuard bool           // two agents that talk only to each other are stopped
+	Grace     time.Duration  // two that wait for each other are left alone for; 0: 30 s
+	Log       *slog.Logger
 }
 
 // Hub is one process's room of the bus.
@@ -38,6 +42,9 @@ type Hub struct {
 	waits    *waits
 	inbox    *inbox
 	names    *names.Book
+	limits   *limits.Limits
+	stored   *limits.Stored
+	loops    *loops.Guard // nil: none
 	draining chan struct{}
 
 	drain sync.Once
@@ -63,13 +70,19 @@ func New(st *store.Store, o Options) (*Hub, error) {
 	w := newWaits(st, o)
 	h := &Hub{
 		store: st, log: o.Log, names: owned, feed: newFeed(st, o, head), presence: newPresence(st, w, o.Log),
-		waits: w, inbox: newInbox(), draining: make(chan struct{}),
+		limits: o.Limits, stored: limits.NewStored(o.Limits, st), waits: w, inbox: newInbox(), draining: make(chan struct{}),
 	}
 	h.feed.onRing = func() {
 		w.look()
 		owned.Look()
 	}
-	st.OnCommit(h.feed.committed)
+	if o.LoopGuard {
+		h.loops = loops.New(st)
+	}
+	st.OnCommit(func(batch []models.Message) {
+		h.loops.Committed(batch)
+		h.feed.committed(batch)
+	})
 	return h, nil
 }
 
@@ -80,6 +93,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	g.Go(func() error { return h.presence.run(ctx) })
 	g.Go(func() error { return h.names.Run(ctx) })
 	g.Go(func() error { return h.waits.run(ctx) })
+	g.Go(func() error { return h.stored.Run(ctx) })
 	return g.Wait()
 }
 
@@ -134,9 +148,21 @@ func (h *Hub) Publish(ctx context.Context, who models.Principal, d models.Draft)
 	if err := h.mayReply(ctx, who, d.InReplyTo); err != nil {
 		return models.Receipt{}, err
 	}
+	if err := h.limits.Publish(who); err != nil {
+		return models.Receipt{}, err
+	}
+	if err := h.stored.Message(ctx, who, d.Channel, len(d.Content)); err != nil {
+		return models.Receipt{}, err
+	}
+	peer, exchanged, err := h.loops.Check(ctx, who, d.Channel, d.Sender)
+	if err != nil {
+		return models.Receipt{}, err
+	}
 	d.Kind = who.Kind()
 	verified := h.presence.speaks(who, d.Sender, d.Channel) || h.names.Owns(who, d.Sender)
-	return h.store.Append(ctx, store.Append{Draft: d, Principal: who.Name, Verified: verified})
+	r, err := h.store.Append(ctx, store.Append{Draft: d, Principal: who.Name, Verified: verified})
+	r.Notice = loops.Notice(d.Channel, peer, exchanged)
+	return r, err
 }
 
 // mayReply refuses to reply to what who cannot read, in the same words whether it is there or not.

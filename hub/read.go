@@ -132,6 +132,9 @@ func (h *Hub) CreateChannel(ctx context.Context, who models.Principal, name, des
 	if err := who.NeedWrites(name); err != nil {
 		return err
 	}
+	if err := h.stored.Channel(ctx, who, name); err != nil {
+		return err
+	}
 	return h.store.CreateChannel(ctx, name, description, who.Admin())
 }
 
@@ -147,6 +150,9 @@ func (h *Hub) ShareData(ctx context.Context, who models.Principal, d models.Data
 		return models.SharedData{}, err
 	}
 	if err := h.names.Claim(ctx, who, d.Sender); err != nil {
+		return models.SharedData{}, err
+	}
+	if err := h.stored.Add(d.Channel, len(d.Content)); err != nil {
 		return models.SharedData{}, err
 	}
 	h.Seen(who, d.Sender)

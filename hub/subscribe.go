@@ -22,6 +22,7 @@ type Subscription struct {
 type Subscriber struct {
 	// Set by Subscribe, then constant.
 	hub       *Hub
+	left      func() // gives back what counted against the limits
 	seats     []*seat
 	hide      string
 	only      models.Patterns // what it may read of all channels; empty: all
@@ -51,6 +52,21 @@ func (h *Hub) Subscribe(ctx context.Context, who models.Principal, want Subscrip
 			return nil, err
 		}
 	}
+	left, err := h.limits.Subscribe(who, len(want.Channels))
+	if err != nil {
+		return nil, err
+	}
+	s, err := h.subscribe(ctx, who, want)
+	if err != nil {
+		left()
+		return nil, err
+	}
+	s.left = left
+	return s, nil
+}
+
+// subscribe is Subscribe for what was allowed and counted.
+func (h *Hub) subscribe(ctx context.Context, who models.Principal, want Subscription) (*Subscriber, error) {
 	s := &Subscriber{hub: h, hide: want.Hide, only: who.Channels, wake: want.Wake, rows: minRows, recovered: map[string]bool{}}
 	if s.wake == nil {
 		s.token = make(chan struct{}, 1)
@@ -106,6 +122,7 @@ func (s *Subscriber) Close() {
 	for _, p := range s.seats {
 		s.hub.feed.leave(p)
 	}
+	s.left()
 }
 
 // Ready appends to dst what is in memory, about maxBytes of it. behind says that what comes next

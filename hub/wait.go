@@ -45,18 +45,19 @@ func (h *Hub) Wait(ctx context.Context, who models.Principal, ask Ask, role mode
 	if err != nil {
 		return Waited{}, err
 	}
-	for _, s := range spans {
-		if h.inbox.use(ask.Instance, s.channel) {
-			if err := h.store.Use(ctx, ask.Instance, s.channel, nil); err != nil {
-				return Waited{}, err
-			}
-		}
+	if err := h.use(ctx, ask.Instance, spans); err != nil {
+		return Waited{}, err
 	}
 	r, err := h.unread(ctx, ask, slices.Clone(spans))
 	if err != nil || len(r.Messages) > 0 {
 		return Waited{Reading: r, Outcome: Came}, err
 	}
-	began := time.Now()
+	left, err := h.limits.Wait(who)
+	if err != nil {
+		return Waited{}, err
+	}
+	defer left()
+	judge, end := time.Now().Add(h.waits.grace), time.Now().Add(most)
 	ctx, w := h.waits.begin(ctx, who, ask, role, spans)
 	defer h.waits.end(w)
 	s, err := h.Subscribe(ctx, who, Subscription{Channels: w.channels, After: &r.end, Hide: ask.Instance})
@@ -64,8 +65,7 @@ func (h *Hub) Wait(ctx context.Context, who models.Principal, ask Ask, role mode
 		return Waited{}, err
 	}
 	defer s.Close()
-	judge := began.Add(h.waits.grace)
-	for end := began.Add(most); ; {
+	for {
 		until := end
 		if role == models.RoleActive && judge.Before(end) {
 			until = judge
@@ -98,6 +98,18 @@ func (h *Hub) Wait(ctx context.Context, who models.Principal, ask Ask, role mode
 			}
 		}
 	}
+}
+
+// use notes that an instance uses channels, those of which that is not known.
+func (h *Hub) use(ctx context.Context, instance string, spans []span) error {
+	for _, s := range spans {
+		if h.inbox.use(instance, s.channel) {
+			if err := h.store.Use(ctx, instance, s.channel, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // within waits for a message until a time; none by then is no error.

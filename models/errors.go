@@ -3,6 +3,7 @@ package models
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Code says what kind of failure an Error is. Each door maps codes to its own protocol, once.
@@ -26,6 +27,7 @@ const (
 type Error struct {
 	Code    Code
 	Message string
+	Wait    time.Duration // with RateLimited and Unavailable: when to come back; 0: soon
 }
 
 func (e *Error) Error() string { return e.Message }
@@ -52,4 +54,28 @@ func Text(err error) string {
 		return e.Message
 	}
 	return "Internal server error"
+}
+
+// After returns err, which Errorf made, with when to come back.
+func After(err error, wait time.Duration) error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		told := *e
+		told.Wait = wait
+		return &told
+	}
+	return err
+}
+
+// RetryAfter returns in how many whole seconds whoever got err may come back: 0 where coming back helps nothing.
+func RetryAfter(err error) int64 {
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.Code != RateLimited && e.Code != Unavailable {
+		return 0
+	}
+	return Seconds(e.Wait)
+}
+
+// Seconds rounds a wait up to whole seconds, at least one.
+func Seconds(wait time.Duration) int64 {
+	return max(1, int64((wait+time.Second-1)/time.Second))
 }

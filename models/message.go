@@ -101,7 +101,8 @@ type Receipt struct {
 	Seq       int64
 	Channel   string
 	Type      MessageType
-	Duplicate bool // an earlier send with the same idempotency key stored it
+	Duplicate bool   // an earlier send with the same idempotency key stored it
+	Notice    string // what the sender should know besides; empty for nothing
 }
 
 // Query asks for a page of one channel. See Page.

@@ -14,6 +14,7 @@ type Principal struct {
 	Scope      Scope    // of a credential of its own; the shared principal has all rights
 	Channels   Patterns // the channels it has to do with; empty: all
 	Person     string   // the name of a person signed in, who speaks under no other; empty for agents
+	Address    string   // the call came from: an IPv4 address, or the /64 of an IPv6 one; empty within the process
 	Credential string   // names the key or grant that was shown, never the secret; empty for the shared key
 }
 

@@ -3,6 +3,7 @@ package rest
 import (
 	"bytes"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -25,10 +26,11 @@ type Options struct {
 	Log       *slog.Logger
 }
 
-// door serves requests. Nothing in it changes.
+// door serves requests. Nothing in it changes but bodies, which see to that themselves.
 type door struct {
 	Options
 	description []byte // GET /openapi.json
+	bodies      *bodies
 }
 
 // Times and sizes of a connection.
@@ -75,7 +77,7 @@ func newDoor(o Options) *door {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &door{Options: o, description: describe(o.ServerURL, o.Version)}
+	return &door{Options: o, description: describe(o.ServerURL, o.Version), bodies: newBodies()}
 }
 
 // route is one thing that can be asked. Path is in Fiber's notation.
@@ -132,7 +134,7 @@ type whoKey struct{}
 
 // admit is the gate, before every path, also those where nothing answers.
 func (d *door) admit(c *fiber.Ctx) error {
-	r := d.head(&c.Request().Header)
+	r := d.request(c)
 	if r.HasOrigin {
 		set := func(name, value string) { c.Response().Header.Set(name, value) }
 		if c.Method() == fiber.MethodOptions && preflight(d.Gate, r, c.Get(fiber.HeaderAccessControlRequestMethod), set) {
@@ -146,6 +148,15 @@ func (d *door) admit(c *fiber.Ctx) error {
 	}
 	c.Locals(whoKey{}, who)
 	return c.Next()
+}
+
+// request is what the gate wants to know of a request, and where it came from.
+func (d *door) request(c *fiber.Ctx) auth.Request {
+	r := d.head(&c.Request().Header)
+	if tcp, ok := c.Context().RemoteAddr().(*net.TCPAddr); ok {
+		r.Remote = tcp.AddrPort().Addr()
+	}
+	return r
 }
 
 // head is what the gate wants to know. Its strings are the request's own memory: nothing may keep them.
@@ -162,6 +173,8 @@ func (d *door) head(h *fasthttp.RequestHeader) auth.Request {
 			r.Cookie = auth.Secret(strings.Clone(value)) // Fiber lends it for a moment only
 		case "Sec-Fetch-Site":
 			r.FetchSite = join(r.FetchSite, value, r.FetchSite != "")
+		case fiber.HeaderXForwardedFor:
+			r.ForwardedFor, r.Forwarded = join(r.ForwardedFor, value, r.ForwardedFor != ""), true
 		default:
 			r.Forwarded = r.Forwarded || auth.IsForwarded(name)
 		}

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"encoding/json"
 	"math"
 	"strconv"
 	"time"
@@ -60,7 +61,12 @@ func (r receipt) AppendJSON(dst []byte) []byte {
 	dst = append(append(dst, `,"channel":"`...), r.Channel...)
 	dst = append(append(dst, `","message_type":"`...), r.Type...)
 	dst = strconv.AppendInt(append(dst, `","seq":`...), r.Seq, 10)
-	return append(strconv.AppendBool(append(dst, `,"duplicate":`...), r.Duplicate), '}')
+	dst = strconv.AppendBool(append(dst, `,"duplicate":`...), r.Duplicate)
+	if r.Notice != "" {
+		notice, _ := json.Marshal(r.Notice) // of a string it cannot fail
+		dst = append(append(dst, `,"notice":`...), notice...)
+	}
+	return append(dst, '}')
 }
 
 func (d *door) messages(who models.Principal, q *query) (any, error) {

@@ -213,7 +213,7 @@ func (d *door) signIn(c *fiber.Ctx) error {
 		return err
 	}
 	ctx := context.Background()
-	p, cookie, err := d.Gate.SignIn(ctx, d.head(&c.Request().Header), in.Key, name, func(who models.Principal) error {
+	p, cookie, err := d.Gate.SignIn(ctx, d.request(c), in.Key, name, func(who models.Principal) error {
 		return d.Hub.Register(ctx, who, models.Registration{ID: name, Kind: who.Kind()})
 	})
 	if err != nil {
@@ -225,7 +225,7 @@ func (d *door) signIn(c *fiber.Ctx) error {
 
 // session tells who is signed in.
 func (d *door) session(c *fiber.Ctx) error {
-	p, err := d.Gate.Person(d.head(&c.Request().Header))
+	p, err := d.Gate.Person(d.request(c))
 	if err != nil {
 		return err
 	}
@@ -234,7 +234,7 @@ func (d *door) session(c *fiber.Ctx) error {
 
 // signOut ends the caller's session, if it has one.
 func (d *door) signOut(c *fiber.Ctx) error {
-	cookie, err := d.Gate.SignOut(context.Background(), d.head(&c.Request().Header))
+	cookie, err := d.Gate.SignOut(context.Background(), d.request(c))
 	if err != nil {
 		return err
 	}

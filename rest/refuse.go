@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -34,13 +36,72 @@ func (d *door) bounds(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 		return fasthttp.RequestConfig{MaxRequestBodySize: smallBody}
 	}
 	r := d.head(h)
-	if who, err := d.Gate.Check(r); err != nil || who.Name == "" || r.Path == auth.SessionPath {
+	who, err := d.Gate.Who(r)
+	if err != nil || who.Name == "" || r.Path == auth.SessionPath {
 		return fasthttp.RequestConfig{MaxRequestBodySize: smallBody}
 	}
 	if h.IsPost() && (r.Path == "/api/data" || r.Path == "/mcp" || r.Path == "/messages") {
+		if n > otherBody || n == -1 {
+			done, err := d.Gate.Body(who)
+			if !d.bodies.begin(h, done, err) {
+				return fasthttp.RequestConfig{MaxRequestBodySize: smallBody}
+			}
+		}
 		return fasthttp.RequestConfig{MaxRequestBodySize: largeBody, ReadTimeout: largeTime}
 	}
 	return fasthttp.RequestConfig{MaxRequestBodySize: otherBody, ReadTimeout: otherTime}
+}
+
+// bodies are the large ones on their way. There is no hook for a body that never arrives, so what is too old to be
+// still on its way goes when the next one begins.
+type bodies struct {
+	mu    sync.Mutex
+	onWay map[*fasthttp.RequestHeader]onWay
+}
+
+// onWay is one of them: how to end it, or why it may not come.
+type onWay struct {
+	done    func()
+	refused error
+	since   time.Time
+}
+
+func newBodies() *bodies {
+	return &bodies{onWay: map[*fasthttp.RequestHeader]onWay{}}
+}
+
+// begin notes a body that Gate.Body has counted, or refused. It tells whether it may come.
+func (b *bodies) begin(h *fasthttp.RequestHeader, done func(), refused error) bool {
+	b.end(h) // of the connection's request before
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	for other, w := range b.onWay {
+		if now.Sub(w.since) > largeTime+otherTime {
+			b.let(other)
+		}
+	}
+	b.onWay[h] = onWay{done, refused, now}
+	return refused == nil
+}
+
+// end notes that a body has arrived or never will, and returns why it might not come.
+func (b *bodies) end(h *fasthttp.RequestHeader) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.let(h)
+}
+
+func (b *bodies) let(h *fasthttp.RequestHeader) error {
+	w, ok := b.onWay[h]
+	if !ok {
+		return nil
+	}
+	delete(b.onWay, h)
+	if w.done != nil {
+		w.done()
+	}
+	return w.refused
 }
 
 // guard stands before the router. A panic ends its request and not the hub. A method that no router
@@ -57,6 +118,7 @@ func (d *door) guard(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 				send(ctx, fiber.StatusInternalServerError, body(models.Text(errPanic), models.Internal))
 			}
 		}()
+		d.bodies.end(&ctx.Request.Header)
 		if !known[string(ctx.Method())] {
 			ctx.Request.Header.SetMethod(fiber.MethodTrace)
 		}
@@ -75,6 +137,10 @@ var errPanic = errors.New("panic")
 func (d *door) fail(c *fiber.Ctx, err error) error {
 	var status int
 	var b []byte
+	if late := d.bodies.end(&c.Request().Header); late != nil {
+		drain(c.Context())
+		err = late
+	}
 	if own, ok := errors.AsType[*fiber.Error](err); ok {
 		var text string
 		status, text = d.refusal(c, own)
@@ -82,18 +148,18 @@ func (d *door) fail(c *fiber.Ctx, err error) error {
 	} else {
 		status, b = d.failure(err, c.Method(), c.Path())
 	}
-	hint(status, c.Set)
+	hint(status, models.RetryAfter(err), c.Set)
 	send(c.Context(), status, b)
 	return nil
 }
 
 // hint sets what a client of HTTP looks for beside the status.
-func hint(status int, set func(name, value string)) {
+func hint(status int, wait int64, set func(name, value string)) {
 	switch status {
 	case http.StatusUnauthorized:
 		set("WWW-Authenticate", "Bearer")
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		set("Retry-After", "1")
+		set("Retry-After", strconv.FormatInt(max(1, wait), 10))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"crosstalk/auth"
+	"crosstalk/hub/limits"
 	"crosstalk/models"
 )
 
@@ -233,4 +234,53 @@ func TestFailuresAreAnsweredAndLoggedOnce(t *testing.T) {
 	if strings.Contains(log, "hush") {
 		t.Errorf("a query stands in the log:\n%s", log)
 	}
+}
+
+func TestWhoComesTooOftenIsToldWhenToComeBack(t *testing.T) {
+	bothWays(t, auth.Config{Key: "sesame", Limits: limits.New(limits.Config{Requests: 2})}, func(t *testing.T, b *bus) {
+		var last reply
+		for range 40 {
+			if last = b.send(t, "GET", "/api/waits", "", "Authorization: Bearer sesame"); last.status != 200 {
+				break
+			}
+		}
+		if last.status != 429 || last.header.Get("Retry-After") != "1" || !strings.Contains(last.body, `slow down, and try again in 1 s","code":"rate_limited"}`) {
+			t.Errorf("%d %v %s", last.status, last.header, last.body)
+		}
+		if got := b.send(t, "GET", "/health", ""); got.status != 200 {
+			t.Errorf("a monitor: %d", got.status)
+		}
+	})
+}
+
+func TestLargeBodiesOnTheirWayAreBounded(t *testing.T) {
+	bothWays(t, auth.Config{Key: "sesame", Limits: limits.New(limits.Config{Bodies: 1})}, func(t *testing.T, b *bus) {
+		const good = "Authorization: Bearer sesame"
+		conn, err := b.dial(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_, err = fmt.Fprintf(conn, "POST /api/data HTTP/1.1\r\nHost: localhost\r\n%s\r\nContent-Length: %d\r\n\r\n{", good, largeBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// While it is on its way, another has to wait; a small one has not.
+		b.eventually(t, "the second is refused", func() bool {
+			got := b.upload(t, "/api/data", 3<<20, false, good)
+			return got.status == 429 && got.header.Get("Retry-After") == "5" && strings.Contains(got.body, "large bodies")
+		})
+		if got := b.upload(t, "/api/data", 1<<20, false, good); got.status != 200 {
+			t.Errorf("a small one: %d %s", got.status, got.body)
+		}
+		if err := conn.Close(); err != nil {
+			t.Fatal(err)
+		}
+		b.eventually(t, "who left gives way", func() bool { return b.upload(t, "/api/data", 3<<20, false, good).status == 200 })
+		for range 3 {
+			if got := b.upload(t, "/api/data", 3<<20, true, good); got.status != 200 {
+				t.Errorf("one after the other: %d %s", got.status, got.body)
+			}
+		}
+	})
 }

@@ -42,13 +42,17 @@ func Stream(o Options) http.Handler {
 			return
 		}
 		if err == nil {
-			ctx, stop := d.Gate.Bind(r.Context(), who)
-			defer stop()
-			err = d.stream(w, r.WithContext(ctx), who)
+			var left func()
+			if left, err = d.Gate.Connect(who); err == nil {
+				defer left()
+				ctx, stop := d.Gate.Bind(r.Context(), who)
+				defer stop()
+				err = d.stream(w, r.WithContext(ctx), who)
+			}
 		}
 		if err != nil {
 			status, b := d.failure(err, r.Method, r.URL.Path)
-			hint(status, w.Header().Set)
+			hint(status, models.RetryAfter(err), w.Header().Set)
 			refuse(w, status, b)
 		}
 	})

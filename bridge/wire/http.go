@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -130,7 +131,7 @@ func (o *Options) door(methods string, next func(http.ResponseWriter, *http.Requ
 			h.Set("Vary", "Origin")
 			if o.Gate.Lists(q.Origin) {
 				h.Set("Access-Control-Allow-Origin", q.Origin)
-				h.Set("Access-Control-Expose-Headers", "Mcp-Session-Id, WWW-Authenticate")
+				h.Set("Access-Control-Expose-Headers", "Mcp-Session-Id, Retry-After, WWW-Authenticate")
 			}
 			if r.Method == http.MethodOptions && o.Gate.Lists(q.Origin) && o.Gate.Admit(q) == nil {
 				h.Set("Access-Control-Allow-Methods", methods)
@@ -142,6 +143,12 @@ func (o *Options) door(methods string, next func(http.ResponseWriter, *http.Requ
 			}
 		}
 		who, err := o.Gate.Check(q)
+		if err == nil && r.Method == http.MethodGet { // a stream
+			var left func()
+			if left, err = o.Gate.Connect(who); err == nil {
+				defer left()
+			}
+		}
 		switch code := models.CodeOf(err); code {
 		case "":
 			ctx, stop := o.Gate.Bind(r.Context(), who)
@@ -152,6 +159,9 @@ func (o *Options) door(methods string, next func(http.ResponseWriter, *http.Requ
 			refuse(w, http.StatusUnauthorized, "%s", models.Text(err))
 		case models.Forbidden:
 			refuse(w, http.StatusForbidden, "%s", models.Text(err))
+		case models.RateLimited:
+			h.Set("Retry-After", strconv.FormatInt(models.RetryAfter(err), 10))
+			refuse(w, http.StatusTooManyRequests, "%s", models.Text(err))
 		default:
 			refuse(w, http.StatusBadRequest, "%s", models.Text(err))
 		}

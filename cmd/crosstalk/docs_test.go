@@ -144,7 +144,7 @@ func TestReadmeListsEverySetting(t *testing.T) {
 	}
 	// Some fields are groups of settings.
 	n := reflect.TypeFor[serveCommand]().NumField()
-	for _, group := range []reflect.Type{reflect.TypeFor[waitSettings](), reflect.TypeFor[databaseSettings](), reflect.TypeFor[serverSettings]()} {
+	for _, group := range []reflect.Type{reflect.TypeFor[waitSettings](), reflect.TypeFor[limitSettings](), reflect.TypeFor[databaseSettings](), reflect.TypeFor[serverSettings]()} {
 		n += group.NumField() - 1
 	}
 	if len(want) != n {

@@ -19,6 +19,7 @@ import (
 type waitSettings struct {
 	WaitCeiling float64 `group:"Waiting" default:"25" placeholder:"MINUTES" from:"CROSSTALK_WAIT_CEILING,WAIT_TRANSPORT_CEILING_MIN" help:"No wait of an MCP client lasts longer. Without it: 25."`
 	MutualGrace int     `group:"Waiting" default:"30000" placeholder:"MS" from:"CROSSTALK_MUTUAL_GRACE,MUTUAL_WAIT_GRACE_MS" help:"After so long one of those that only wait for each other is told. Without it: 30000."`
+	NoLoopGuard bool    `group:"Waiting" from:"CROSSTALK_NO_LOOP_GUARD" help:"Let two agents that talk only to each other go on for ever."`
 }
 
 func (w waitSettings) check() error {
@@ -81,7 +82,7 @@ func (m *mcpCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	l, err := openLocal(p.ctx, log, db, 0, hub.Options{Grace: m.Waits.grace()})
+	l, err := openLocal(p.ctx, log, db, 0, hub.Options{Grace: m.Waits.grace(), LoopGuard: !m.Waits.NoLoopGuard})
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"log/slog"
 	"time"
 
 	"crosstalk/auth"
@@ -21,12 +22,13 @@ type serveCommand struct {
 	AllowedOrigin    []string `group:"Access" placeholder:"ORIGIN" from:"CROSSTALK_ALLOWED_ORIGIN" help:"Let web pages from here call the hub, such as https://app.example.com."`
 	databaseSettings `embed:""`
 	serverSettings   `embed:""`
-	CleanupDays      int          `group:"Storage" default:"30" placeholder:"DAYS" from:"CROSSTALK_CLEANUP_DAYS,CLEANUP_DAYS" help:"Delete messages older than this; 0 keeps all. Without it: 30."`
-	RunAs            string       `group:"Storage" placeholder:"UID:GID" from:"CROSSTALK_RUN_AS" help:"Started as root, give the database's folder to this user and go on as it."`
-	Compat           bool         `group:"Access" from:"CROSSTALK_COMPAT" help:"MCP clients see the name cross-claude-mcp, for configurations that look for it, and may show a key as ?api_key=."`
-	LogLevel         string       `group:"Logs" enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" from:"CROSSTALK_LOG_LEVEL" help:"debug, info, warn or error. Only debug shows what messages say."`
-	LogFormat        string       `group:"Logs" enum:"auto,text,json" default:"auto" placeholder:"FORMAT" from:"CROSSTALK_LOG_FORMAT" help:"text, json, or auto: text on a terminal and JSON elsewhere."`
-	Waits            waitSettings `embed:""`
+	CleanupDays      int           `group:"Storage" default:"30" placeholder:"DAYS" from:"CROSSTALK_CLEANUP_DAYS,CLEANUP_DAYS" help:"Delete messages older than this; 0 keeps all. Without it: 30."`
+	RunAs            string        `group:"Storage" placeholder:"UID:GID" from:"CROSSTALK_RUN_AS" help:"Started as root, give the database's folder to this user and go on as it."`
+	Compat           bool          `group:"Access" from:"CROSSTALK_COMPAT" help:"MCP clients see the name cross-claude-mcp, for configurations that look for it, and may show a key as ?api_key=."`
+	LogLevel         string        `group:"Logs" enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" from:"CROSSTALK_LOG_LEVEL" help:"debug, info, warn or error. Only debug shows what messages say."`
+	LogFormat        string        `group:"Logs" enum:"auto,text,json" default:"auto" placeholder:"FORMAT" from:"CROSSTALK_LOG_FORMAT" help:"text, json, or auto: text on a terminal and JSON elsewhere."`
+	Waits            waitSettings  `embed:""`
+	Limits           limitSettings `embed:""`
 }
 
 // Help shows what people do with it.
@@ -41,12 +43,18 @@ Examples:
     MCP_API_KEY=$(openssl rand -hex 32) PORT=8787 crosstalk serve`
 }
 
+// gate says whom to let in, as far as settings do.
+func (s *serveCommand) gate(log *slog.Logger) auth.Config {
+	return auth.Config{
+		Key: s.Key, ServerURL: s.ServerURL, AllowedHosts: s.AllowedHost, AllowedOrigins: s.AllowedOrigin, Compat: s.Compat, Log: log,
+		TrustedProxies: s.Limits.TrustedProxy, Limits: s.Limits.limits(),
+	}
+}
+
 // Run serves until p's context ends, and then until everything is in order.
 func (s *serveCommand) Run(p *process) (err error) {
 	log := newLog(p.stderr, s.LogLevel, s.LogFormat)
-	gate := auth.Config{
-		Key: s.Key, ServerURL: s.ServerURL, AllowedHosts: s.AllowedHost, AllowedOrigins: s.AllowedOrigin, Compat: s.Compat, Log: log,
-	}
+	gate := s.gate(log)
 	if _, err := auth.New(gate); err != nil {
 		return usageError{err}
 	}
@@ -108,6 +116,9 @@ func (s *serveCommand) check(p *process) (db database, err error) {
 		return db, misuse("--cleanup-days must be a number of days from 0, which keeps all messages, to %d, not %d", maxDays, s.CleanupDays)
 	}
 	if err := s.Waits.check(); err != nil {
+		return db, err
+	}
+	if err := s.Limits.check(); err != nil {
 		return db, err
 	}
 	if db, err = s.database(p); err != nil {

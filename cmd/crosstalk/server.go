@@ -52,7 +52,7 @@ type server struct {
 // openServer opens the database and builds what stands on it. Nothing runs yet.
 func openServer(ctx context.Context, log *slog.Logger, o serverOptions) (*server, error) {
 	s := &server{log: log, doorman: newDoorman(log), leave: make(chan struct{})}
-	l, err := openLocal(ctx, log, o.db, o.keep, hub.Options{Grace: o.waits.grace()})
+	l, err := openLocal(ctx, log, o.db, o.keep, hub.Options{Grace: o.waits.grace(), LoopGuard: !o.waits.NoLoopGuard, Limits: o.gate.Limits})
 	if err != nil {
 		return nil, err
 	}

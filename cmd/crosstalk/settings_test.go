@@ -25,7 +25,10 @@ func settings(t *testing.T, getenv func(string) string, args ...string) serveCom
 }
 
 func TestEverySettingIsAFlagAndVariablesFillIt(t *testing.T) {
-	defaults := serveCommand{serverSettings: serverSettings{Connections: 5}, CleanupDays: 30, LogLevel: "info", LogFormat: "auto", Waits: waitSettings{WaitCeiling: 25, MutualGrace: 30000}}
+	defaults := serveCommand{serverSettings: serverSettings{Connections: 5}, CleanupDays: 30, LogLevel: "info", LogFormat: "auto", Waits: waitSettings{WaitCeiling: 25, MutualGrace: 30000}, Limits: limitSettings{
+		LimitRequests: 500, LimitPublishes: 200, LimitFailures: 60, LimitConnections: 1000, LimitSubscriptions: 20000, LimitWaits: 1000,
+		LimitBodies: 4, LimitMiB: 20480, LimitChannelMiB: 2048, LimitChannels: 20000, LimitOwnChannels: 1000,
+	}}
 	with := func(change func(*serveCommand)) serveCommand {
 		s := defaults
 		change(&s)
@@ -52,6 +55,19 @@ func TestEverySettingIsAFlagAndVariablesFillIt(t *testing.T) {
 		{"--run-as=1:2", []string{"CROSSTALK_RUN_AS"}, with(func(s *serveCommand) { s.RunAs = "1:2" })},
 		{"--wait-ceiling=1.5", []string{"WAIT_TRANSPORT_CEILING_MIN", "CROSSTALK_WAIT_CEILING"}, with(func(s *serveCommand) { s.Waits.WaitCeiling = 1.5 })},
 		{"--mutual-grace=9", []string{"MUTUAL_WAIT_GRACE_MS", "CROSSTALK_MUTUAL_GRACE"}, with(func(s *serveCommand) { s.Waits.MutualGrace = 9 })},
+		{"--no-loop-guard=true", []string{"CROSSTALK_NO_LOOP_GUARD"}, with(func(s *serveCommand) { s.Waits.NoLoopGuard = true })},
+		{"--trusted-proxy=10.0.0.0/8,::1", []string{"CROSSTALK_TRUSTED_PROXY"}, with(func(s *serveCommand) { s.Limits.TrustedProxy = []string{"10.0.0.0/8", "::1"} })},
+		{"--limit-requests=0", []string{"CROSSTALK_LIMIT_REQUESTS"}, with(func(s *serveCommand) { s.Limits.LimitRequests = 0 })},
+		{"--limit-publishes=2.5", []string{"CROSSTALK_LIMIT_PUBLISHES"}, with(func(s *serveCommand) { s.Limits.LimitPublishes = 2.5 })},
+		{"--limit-failures=3", []string{"CROSSTALK_LIMIT_FAILURES"}, with(func(s *serveCommand) { s.Limits.LimitFailures = 3 })},
+		{"--limit-connections=3", []string{"CROSSTALK_LIMIT_CONNECTIONS"}, with(func(s *serveCommand) { s.Limits.LimitConnections = 3 })},
+		{"--limit-subscriptions=3", []string{"CROSSTALK_LIMIT_SUBSCRIPTIONS"}, with(func(s *serveCommand) { s.Limits.LimitSubscriptions = 3 })},
+		{"--limit-waits=3", []string{"CROSSTALK_LIMIT_WAITS"}, with(func(s *serveCommand) { s.Limits.LimitWaits = 3 })},
+		{"--limit-bodies=3", []string{"CROSSTALK_LIMIT_BODIES"}, with(func(s *serveCommand) { s.Limits.LimitBodies = 3 })},
+		{"--limit-mib=3", []string{"CROSSTALK_LIMIT_MIB"}, with(func(s *serveCommand) { s.Limits.LimitMiB = 3 })},
+		{"--limit-channel-mib=3", []string{"CROSSTALK_LIMIT_CHANNEL_MIB"}, with(func(s *serveCommand) { s.Limits.LimitChannelMiB = 3 })},
+		{"--limit-channels=3", []string{"CROSSTALK_LIMIT_CHANNELS"}, with(func(s *serveCommand) { s.Limits.LimitChannels = 3 })},
+		{"--limit-own-channels=3", []string{"CROSSTALK_LIMIT_OWN_CHANNELS"}, with(func(s *serveCommand) { s.Limits.LimitOwnChannels = 3 })},
 		{"--log-level=warn", []string{"CROSSTALK_LOG_LEVEL"}, with(func(s *serveCommand) { s.LogLevel = "warn" })},
 		{"--log-format=json", []string{"CROSSTALK_LOG_FORMAT"}, with(func(s *serveCommand) { s.LogFormat = "json" })},
 	} {
@@ -81,6 +97,7 @@ func TestEverySettingIsAFlagAndVariablesFillIt(t *testing.T) {
 
 func TestEverySettingNamesItsVariable(t *testing.T) {
 	fields := slices.AppendSeq(slices.Collect(reflect.TypeFor[serveCommand]().Fields()), reflect.TypeFor[waitSettings]().Fields())
+	fields = slices.AppendSeq(fields, reflect.TypeFor[limitSettings]().Fields())
 	for _, f := range slices.AppendSeq(fields, reflect.TypeFor[mcpCommand]().Fields()) {
 		if _, group := f.Tag.Lookup("embed"); group {
 			continue

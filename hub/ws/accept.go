@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/coder/websocket"
@@ -26,7 +27,7 @@ const (
 
 // ServeHTTP makes a WebSocket of the request. All that can be refused is refused before the upgrade, with a status, but
 // for a browser's sake: its scripts cannot read that status, so a client that offers crosstalk.v1 and may not come in
-// gets its WebSocket and reads 4400, 4401 or 4403.
+// gets its WebSocket and reads 4400, 4401, 4403 or 4429.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.enter() {
 		refuse(w, models.Errorf(models.Unavailable, "the hub is restarting: come back in a moment"))
@@ -47,7 +48,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c := s.newConn(who)
 	if err == nil {
-		err = c.prepare(r)
+		if c.depart, err = s.gate.Connect(who); err == nil {
+			err = c.prepare(r)
+		}
 	}
 	code, told := closeCodes(err)
 	if err != nil {
@@ -84,6 +87,8 @@ func closeCodes(err error) (code int, told bool) {
 		return closeUnauthenticated, true
 	case models.Forbidden:
 		return closeForbidden, true
+	case models.RateLimited:
+		return closeRateLimited, true
 	}
 	return 0, false
 }
@@ -114,10 +119,10 @@ func refuse(w http.ResponseWriter, err error) {
 		status = http.StatusForbidden
 	case models.RateLimited:
 		status = http.StatusTooManyRequests
-		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Retry-After", strconv.FormatInt(models.RetryAfter(err), 10))
 	case models.Unavailable:
 		status = http.StatusServiceUnavailable
-		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Retry-After", strconv.FormatInt(models.RetryAfter(err), 10))
 	}
 	answer(w, status, err)
 }

@@ -30,6 +30,7 @@ type conn struct {
 	instance string // the name given at connect; empty for none
 	held     bool   // the hub holds it for us
 	unwatch  func() // ends the watch of presence; nil for none
+	depart   func() // gives back its place among the connections; nil for none
 	unfollow func() // ends the watch of the credential; nil for none
 	ws       *websocket.Conn
 	nc       net.Conn
@@ -223,6 +224,9 @@ func (c *conn) kill() {
 
 // release gives back, once, what the conn has of the hub.
 func (c *conn) release() {
+	if c.depart != nil {
+		c.depart()
+	}
 	if c.unwatch != nil {
 		c.unwatch()
 	}

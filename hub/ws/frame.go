@@ -28,6 +28,7 @@ const (
 	closeRefused         = 4400 // what the URL asks for cannot be
 	closeUnauthenticated = 4401
 	closeForbidden       = 4403
+	closeRateLimited     = 4429 // too many connections or requests
 )
 
 // maxReason is what fits into a close frame beside the code.
@@ -110,6 +111,9 @@ func appendPublished(dst, id []byte, r models.Receipt) []byte {
 	dst = strconv.AppendInt(dst, r.Seq, 10)
 	dst = append(dst, `,"duplicate":`...)
 	dst = strconv.AppendBool(dst, r.Duplicate)
+	if r.Notice != "" {
+		dst = appendString(append(dst, `,"notice":`...), r.Notice)
+	}
 	return append(dst, '}')
 }
 
@@ -118,17 +122,13 @@ func appendPong(dst, id []byte) []byte {
 }
 
 func appendError(dst, id []byte, err error) []byte {
-	code, retry := models.CodeOf(err), int64(0)
-	if code == models.Unavailable || code == models.RateLimited {
-		retry = 1
-	}
 	dst = appendType(dst, "error", id)
 	dst = append(dst, `,"code":`...)
-	dst = appendString(dst, string(code))
+	dst = appendString(dst, string(models.CodeOf(err)))
 	dst = append(dst, `,"error":`...)
 	dst = appendString(dst, models.Text(err))
 	dst = append(dst, `,"retry_after":`...)
-	dst = strconv.AppendInt(dst, retry, 10)
+	dst = strconv.AppendInt(dst, models.RetryAfter(err), 10)
 	return append(dst, '}')
 }
 

@@ -49,7 +49,7 @@ func newNode(t *testing.T, database string, args ...string) *server {
 func newProgram(t *testing.T, path string, args ...string) *server {
 	t.Helper()
 	s := &server{path: path, log: filepath.Join(t.TempDir(), "log")}
-	s.args = append([]string{"serve", "--addr", "127.0.0.1:0"}, args...)
+	s.args = append([]string{"serve", "--addr", "127.0.0.1:0", "--no-loop-guard"}, args...)
 	t.Cleanup(func() {
 		s.kill()
 		if t.Failed() {

@@ -138,7 +138,9 @@ func (p *publisher) body(sent time.Time) []byte {
 		from := int((p.seq*37 + int64(p.number)*101) % int64(len(phrases)))
 		content += strings.Repeat(phrases[from:]+phrases[:from], n/len(phrases)+1)[:n]
 	}
-	b, err := json.Marshal(map[string]string{"channel": p.run.name(p.channel), "sender": "bench-" + strconv.Itoa(p.number), "content": content})
+	// Each has three names: two that talk only to each other would be stopped.
+	sender := fmt.Sprintf("bench-%d-%d", p.number, p.seq%3)
+	b, err := json.Marshal(map[string]string{"channel": p.run.name(p.channel), "sender": sender, "content": content})
 	if err != nil {
 		panic(err) // texts only
 	}

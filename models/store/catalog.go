@@ -56,6 +56,43 @@ func (s *Store) setPaused(ctx context.Context, name string, at *models.Time, rea
 	})
 }
 
+// Usage is what the database holds, as far as the search index knows it, which is at most a second behind.
+type Usage struct {
+	Bytes    int64            // of messages and shared data
+	Channels int64            // how many there are
+	Full     map[string]int64 // channels that hold at least as many bytes as was asked
+}
+
+// Usage counts what the database holds.
+func (s *Store) Usage(ctx context.Context, full int64) (Usage, error) {
+	u := Usage{Full: map[string]int64{}}
+	err := s.Read(ctx, func(tx *gorm.DB) error {
+		var rows []struct {
+			Channel string
+			Bytes   int64
+		}
+		err := tx.Raw(`SELECT channel, CAST(sum(bytes) AS BIGINT) AS bytes FROM (SELECT channel, bytes FROM usage
+			UNION ALL SELECT channel, size_bytes FROM shared_data) AS held GROUP BY channel`).Scan(&rows).Error
+		for _, row := range rows {
+			if u.Bytes += row.Bytes; row.Bytes >= full && row.Channel != "" {
+				u.Full[row.Channel] = row.Bytes
+			}
+		}
+		if err != nil {
+			return err
+		}
+		return tx.Table("channels").Count(&u.Channels).Error
+	})
+	return u, err
+}
+
+// HasChannel tells whether there is a channel.
+func (s *Store) HasChannel(ctx context.Context, name string) (bool, error) {
+	var n int64
+	err := s.Read(ctx, func(tx *gorm.DB) error { return tx.Table("channels").Where("name = ?", name).Count(&n).Error })
+	return n > 0, err
+}
+
 // mostActive is how many senders Activity tells of.
 const mostActive = 100
 

@@ -81,6 +81,24 @@ func verify(t *testing.T, db database, s *Store) {
 		t.Errorf("the index knows %d messages, there are %d", len(got), len(ids))
 	}
 	verifyChannels(t, s, all)
+	want := map[string]int64{}
+	for _, m := range all {
+		want[m.Channel] += int64(len(m.Content))
+	}
+	var held []struct {
+		Channel string
+		Bytes   int64
+	}
+	scan(t, s, &held, "SELECT channel, bytes FROM usage")
+	for _, h := range held {
+		if h.Bytes != want[h.Channel] {
+			t.Errorf("channel %s holds %d bytes, counted are %d", h.Channel, want[h.Channel], h.Bytes)
+		}
+		delete(want, h.Channel)
+	}
+	if len(want) > 0 {
+		t.Errorf("not counted: %v", want)
+	}
 }
 
 func verifyChannels(t *testing.T, s *Store, all []models.Message) {

@@ -200,3 +200,18 @@ func (s *Store) Thread(ctx context.Context, ch string, id int64, channels models
 	t.Replies = append(t.Replies, replies...)
 	return t, s.reading(err)
 }
+
+// Spoken says of a message who sent it, and when.
+type Spoken struct {
+	Sender    string
+	Kind      models.Kind
+	CreatedAt models.Time
+}
+
+// Tail returns who sent the last messages of a channel, the newest first.
+func (s *Store) Tail(ctx context.Context, ch string, limit int) (list []Spoken, err error) {
+	err = s.Read(ctx, func(tx *gorm.DB) error {
+		return tx.Table("messages").Select("sender", "kind", "created_at").Where("channel = ?", ch).Order("id DESC").Limit(limit).Scan(&list).Error
+	})
+	return list, err
+}

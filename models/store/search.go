@@ -180,6 +180,7 @@ func (s *Store) index(ctx context.Context) (more bool, err error) {
 type harvest struct {
 	entries []ledger.Entry
 	spoken  map[hourOf]int64
+	bytes   map[string]int64 // of contents, by channel
 	more    bool
 }
 
@@ -197,7 +198,7 @@ func (s *Store) harvest(ctx context.Context, indexed int64) (h *harvest, err err
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	h = &harvest{spoken: map[hourOf]int64{}}
+	h = &harvest{spoken: map[hourOf]int64{}, bytes: map[string]int64{}}
 	for size := 0; size < indexedBytes && rows.Next(); {
 		var id, at int64
 		var ch, sender, content string
@@ -207,13 +208,20 @@ func (s *Store) harvest(ctx context.Context, indexed int64) (h *harvest, err err
 		size += len(content)
 		h.entries = append(h.entries, ledger.Entry{ID: id, Words: append(models.Words(content), channelWord(ch), senderWord(sender))})
 		h.more = size >= indexedBytes || len(h.entries) == indexBatch
+		h.bytes[ch] += int64(len(content))
 		h.spoken[hourOf{ch, sender, at / time.Hour.Milliseconds()}]++
 	}
 	return h, rows.Err()
 }
 
-// count adds to what senders have stored in each hour, some in each statement.
+// count adds to what channels hold, and to what senders have stored in each hour, some in each statement.
 func (h *harvest) count(tx *gorm.DB) error {
+	for ch, n := range h.bytes {
+		err := tx.Exec("INSERT INTO usage (channel, bytes) VALUES (?, ?) ON CONFLICT (channel) DO UPDATE SET bytes = usage.bytes + excluded.bytes", ch, n).Error
+		if err != nil {
+			return err
+		}
+	}
 	const most = 16
 	var rows []any
 	write := func() error {

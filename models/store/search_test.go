@@ -135,6 +135,8 @@ func searchFinds(t *testing.T, db database) {
 	look("after indexing")
 	// Half of them indexed.
 	exec(t, s, "UPDATE bus SET indexed_id = 8")
+	exec(t, s, "DELETE FROM usage")
+	exec(t, s, "INSERT INTO usage (channel, bytes) SELECT channel, sum(octet_length(content)) FROM messages WHERE id <= 8 GROUP BY channel")
 	if err := s.Transact(t.Context(), func(tx *gorm.DB) error { return s.words.RemoveWords(tx, sequence(9, 100)) }); err != nil {
 		t.Fatal(err)
 	}

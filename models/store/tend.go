@@ -101,7 +101,7 @@ func (s *Store) pruneBatch(ctx context.Context, before models.Time) (n int, err 
 			return err
 		}
 		var old []models.Message
-		err := tx.Select("id", "channel", "created_at").Where("id <= (SELECT indexed_id FROM bus)").
+		err := tx.Select("id", "channel", "created_at", "content").Where("id <= (SELECT indexed_id FROM bus)").
 			Order("id").Limit(pruneBatch).Find(&old).Error
 		if young := slices.IndexFunc(old, func(m models.Message) bool { return m.CreatedAt >= before }); young >= 0 {
 			old = old[:young]
@@ -115,12 +115,13 @@ func (s *Store) pruneBatch(ctx context.Context, before models.Time) (n int, err 
 
 // remove takes messages out of the log, the index and the counts.
 func (s *Store) remove(tx *gorm.DB, old []models.Message) error {
-	type gone struct{ count, last int64 }
+	type gone struct{ count, last, bytes int64 }
 	channels := map[string]gone{}
 	ids := make([]int64, len(old))
 	for i, m := range old {
 		ids[i] = m.ID
-		channels[m.Channel] = gone{channels[m.Channel].count + 1, m.ID}
+		was := channels[m.Channel]
+		channels[m.Channel] = gone{was.count + 1, m.ID, was.bytes + int64(len(m.Content))}
 	}
 	if err := s.words.RemoveWords(tx, ids); err != nil {
 		return err
@@ -131,6 +132,9 @@ func (s *Store) remove(tx *gorm.DB, old []models.Message) error {
 	for ch, g := range channels {
 		err := tx.Exec("UPDATE channels SET message_count = message_count - ?, pruned_id = ? WHERE name = ?", g.count, g.last, ch).Error
 		if err != nil {
+			return err
+		}
+		if err := tx.Exec("UPDATE usage SET bytes = bytes - ? WHERE channel = ?", g.bytes, ch).Error; err != nil {
 			return err
 		}
 	}

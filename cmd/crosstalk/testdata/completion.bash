@@ -43,6 +43,18 @@ _crosstalk() {
 		' serve --log-format') skip=1 ;;
 		' serve --wait-ceiling') skip=1 ;;
 		' serve --mutual-grace') skip=1 ;;
+		' serve --trusted-proxy') skip=1 ;;
+		' serve --limit-requests') skip=1 ;;
+		' serve --limit-publishes') skip=1 ;;
+		' serve --limit-failures') skip=1 ;;
+		' serve --limit-connections') skip=1 ;;
+		' serve --limit-subscriptions') skip=1 ;;
+		' serve --limit-waits') skip=1 ;;
+		' serve --limit-bodies') skip=1 ;;
+		' serve --limit-mib') skip=1 ;;
+		' serve --limit-channel-mib') skip=1 ;;
+		' serve --limit-channels') skip=1 ;;
+		' serve --limit-own-channels') skip=1 ;;
 		' mcp --db') skip=1 ;;
 		' mcp --database-url') skip=1 ;;
 		' mcp --listen-url') skip=1 ;;
@@ -249,6 +261,18 @@ _crosstalk() {
 	' serve --log-format') COMPREPLY=($(compgen -W 'auto text json ' -- "$cur")); return ;;
 	' serve --wait-ceiling') :; return ;;
 	' serve --mutual-grace') :; return ;;
+	' serve --trusted-proxy') :; return ;;
+	' serve --limit-requests') :; return ;;
+	' serve --limit-publishes') :; return ;;
+	' serve --limit-failures') :; return ;;
+	' serve --limit-connections') :; return ;;
+	' serve --limit-subscriptions') :; return ;;
+	' serve --limit-waits') :; return ;;
+	' serve --limit-bodies') :; return ;;
+	' serve --limit-mib') :; return ;;
+	' serve --limit-channel-mib') :; return ;;
+	' serve --limit-channels') :; return ;;
+	' serve --limit-own-channels') :; return ;;
 	' mcp --db') local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	' mcp --database-url') :; return ;;
 	' mcp --listen-url') :; return ;;
@@ -412,8 +436,8 @@ _crosstalk() {
 	esac
 	case "$at" in
 	'') COMPREPLY=($(compgen -W 'serve mcp mcp-config send tail channels keys invites instances search hook data export bench doctor import migrate version completion --help ' -- "$cur")) ;;
-	' serve') COMPREPLY=($(compgen -W '--help --addr --port --server-url --pprof --key --allowed-host --allowed-origin --db --database-url --listen-url --database-connections --skip-import --cleanup-days --run-as --compat --log-level --log-format --wait-ceiling --mutual-grace ' -- "$cur")) ;;
-	' mcp') COMPREPLY=($(compgen -W '--help --db --database-url --listen-url --database-connections --skip-import --url --key --push --compat --log-level --log-format --wait-ceiling --mutual-grace ' -- "$cur")) ;;
+	' serve') COMPREPLY=($(compgen -W '--help --addr --port --server-url --pprof --key --allowed-host --allowed-origin --db --database-url --listen-url --database-connections --skip-import --cleanup-days --run-as --compat --log-level --log-format --wait-ceiling --mutual-grace --no-loop-guard --trusted-proxy --limit-requests --limit-publishes --limit-failures --limit-connections --limit-subscriptions --limit-waits --limit-bodies --limit-mib --limit-channel-mib --limit-channels --limit-own-channels ' -- "$cur")) ;;
+	' mcp') COMPREPLY=($(compgen -W '--help --db --database-url --listen-url --database-connections --skip-import --url --key --push --compat --log-level --log-format --wait-ceiling --mutual-grace --no-loop-guard ' -- "$cur")) ;;
 	' mcp-config') COMPREPLY=($(compgen -W 'claude-code claude-desktop claude-ai codex gemini cursor vscode chatgpt --help --url --push ' -- "$cur")) ;;
 	' send') COMPREPLY=($(compgen -W '--help --type --reply-to --wait --idempotency-key --json --as --url --key --db --database-url ' -- "$cur")) ;;
 	' tail') COMPREPLY=($(compgen -W '--help --since --last --json --url --key --db --database-url ' -- "$cur")) ;;

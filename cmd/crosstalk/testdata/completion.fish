@@ -47,6 +47,19 @@ complete -c crosstalk -n "__crosstalk_at ' serve'" -l log-level -x -a 'debug inf
 complete -c crosstalk -n "__crosstalk_at ' serve'" -l log-format -x -a 'auto text json ' -d 'text, json, or auto: text on a terminal and JSON elsewhere.'
 complete -c crosstalk -n "__crosstalk_at ' serve'" -l wait-ceiling -x -d 'No wait of an MCP client lasts longer. Without it: 25.'
 complete -c crosstalk -n "__crosstalk_at ' serve'" -l mutual-grace -x -d 'After so long one of those that only wait for each other is told. Without it: 30000.'
+complete -c crosstalk -n "__crosstalk_at ' serve'" -l no-loop-guard -d 'Let two agents that talk only to each other go on for ever.'
+complete -c crosstalk -n "__crosstalk_at ' serve'" -l trusted-proxy -x -d 'Believe what these proxies say in X-Forwarded-For: addresses and ranges, such as 10.0.0.0/8.'
+complete -c crosstalk -n "__crosstalk_at ' serve'" -l limit-requests -x -d 'Requests a second, of a caller and of an address; 0, here and below: no limit. Without it: 500.'
+complete -c crosstalk -n "__crosstalk_at ' serve'" -l limit-publishes -x -d 'Messages a second, of a caller. Without it: 200.'
+complete -c crosstalk -n "__crosstalk_at ' serve'" -l limit-failures -x -d 'Wrong keys a minute, of an address. Without it: 60.'
+complete -c crosstalk -n "__crosstalk_at ' serve'" -l limit-connections -x -d 'WebSockets and streams open at once, of a caller and of an address. Without it: 1000.'
+complete -c crosstalk -n "__crosstalk_at ' serve'" -l limit-subscriptions -x -d 'Channels subscribed to at once, of a caller. Without it: 20000.'
+complete -c crosstalk -n "__crosstalk_at ' serve'" -l limit-waits -x -d 'Waits open at once, of a caller. Without it: 1000.'
+complete -c crosstalk -n "__crosstalk_at ' serve'" -l limit-bodies -x -d 'Bodies above 2 MiB on their way at once, of a caller; four times as many of all. Without it: 4.'
+complete -c crosstalk -n "__crosstalk_at ' serve'" -l limit-mib -x -d 'Messages and shared data stored in all. Without it: 20480.'
+complete -c crosstalk -n "__crosstalk_at ' serve'" -l limit-channel-mib -x -d 'The same in one channel. Without it: 2048.'
+complete -c crosstalk -n "__crosstalk_at ' serve'" -l limit-channels -x -d 'Channels in all. Without it: 20000.'
+complete -c crosstalk -n "__crosstalk_at ' serve'" -l limit-own-channels -x -d 'Channels made in a day with one named key or grant. Without it: 1000.'
 complete -c crosstalk -n "__crosstalk_at ' mcp'" -l help -d 'Show context-sensitive help.'
 complete -c crosstalk -n "__crosstalk_at ' mcp'" -l db -r -F -d 'The SQLite database. Without it: ~/.crosstalk/crosstalk.db.'
 complete -c crosstalk -n "__crosstalk_at ' mcp'" -l database-url -x -d 'A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.'
@@ -61,6 +74,7 @@ complete -c crosstalk -n "__crosstalk_at ' mcp'" -l log-level -x -a 'debug info 
 complete -c crosstalk -n "__crosstalk_at ' mcp'" -l log-format -x -a 'auto text json ' -d 'text, json, or auto: text on a terminal and JSON elsewhere.'
 complete -c crosstalk -n "__crosstalk_at ' mcp'" -l wait-ceiling -x -d 'No wait of an MCP client lasts longer. Without it: 25.'
 complete -c crosstalk -n "__crosstalk_at ' mcp'" -l mutual-grace -x -d 'After so long one of those that only wait for each other is told. Without it: 30000.'
+complete -c crosstalk -n "__crosstalk_at ' mcp'" -l no-loop-guard -d 'Let two agents that talk only to each other go on for ever.'
 complete -c crosstalk -n "__crosstalk_at ' mcp-config'" -a claude-code
 complete -c crosstalk -n "__crosstalk_at ' mcp-config'" -a claude-desktop
 complete -c crosstalk -n "__crosstalk_at ' mcp-config'" -a claude-ai

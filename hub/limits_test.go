@@ -1,0 +1,110 @@
+package hub
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"crosstalk/hub/limits"
+	"crosstalk/hub/loops"
+	"crosstalk/models"
+	"crosstalk/models/store"
+)
+
+// bounded is a hub with limits and a guard against loops, on an empty database.
+func bounded(t *testing.T, c limits.Config) *Hub {
+	t.Helper()
+	st, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "bus.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := limits.New(c)
+	l.Enforce()
+	h, err := New(st, Options{Limits: l, LoopGuard: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- h.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+func wantLimited(t *testing.T, what string, err error) {
+	t.Helper()
+	if models.CodeOf(err) != models.RateLimited || models.RetryAfter(err) < 1 {
+		t.Errorf("%s: %v", what, err)
+	}
+}
+
+func TestCallersAreHeldToTheirLimits(t *testing.T) {
+	h := bounded(t, limits.Config{Publishes: 1, Subscriptions: 2, Waits: 1, Bytes: 400, Channels: 2})
+	for range 5 {
+		say(t, h, "room", "ada", "x")
+	}
+	_, err := h.Publish(t.Context(), anyone, models.Draft{Channel: "room", Sender: "ada", Content: "x", Type: models.TypeMessage})
+	wantLimited(t, "a sixth message", err)
+	if head, err := h.Head(t.Context()); err != nil || head != 5 {
+		t.Errorf("%d are stored, %v", head, err)
+	}
+	first := follow(t, h, Subscription{Channels: []string{"a", "b"}})
+	_, err = h.Subscribe(t.Context(), anyone, Subscription{Channels: []string{"c"}})
+	wantLimited(t, "a third subscription", err)
+	first.Close()
+
+	ctx, cancel := context.WithCancel(t.Context())
+	waiting := make(chan error, 1)
+	go func() {
+		_, err := h.Wait(ctx, anyone, Ask{Channel: "a", Instance: "ada"}, models.RoleActive, time.Minute)
+		waiting <- err
+	}()
+	for open := 0; open == 0; {
+		list, err := h.Waits(t.Context(), anyone, models.Every)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = len(list)
+	}
+	_, err = h.Wait(t.Context(), anyone, Ask{Channel: "b", Instance: "bob"}, models.RoleActive, time.Minute)
+	wantLimited(t, "a second wait", err)
+	cancel()
+	<-waiting
+	if _, err = h.Wait(t.Context(), anyone, Ask{Channel: "b", Instance: "bob"}, models.RoleActive, time.Millisecond); err != nil {
+		t.Errorf("when the first has ended: %v", err)
+	}
+	_, err = h.ShareData(t.Context(), anyone, models.DataDraft{Key: "k", Sender: "ada", Content: strings.Repeat("x", 401)})
+	wantLimited(t, "more data than may be stored", err)
+}
+
+func TestALoopIsToldAndStopped(t *testing.T) {
+	h := bounded(t, limits.Config{})
+	send := func(who models.Principal, sender string) (models.Receipt, error) {
+		return h.Publish(t.Context(), who, models.Draft{Channel: "room", Sender: sender, Content: "x", Type: models.TypeMessage})
+	}
+	for i := range loops.Most {
+		r, err := send(anyone, []string{"ada", "bob"}[i%2])
+		told := strings.Contains(r.Notice, "message_type done")
+		if err != nil || told != (i+1 >= loops.Said) {
+			t.Fatalf("message %d: %q, %v", i+1, r.Notice, err)
+		}
+	}
+	_, err := send(anyone, "ada")
+	wantLimited(t, "a loop", err)
+	if _, err := send(models.Principal{Name: models.SharedPrincipal, Person: "Eve"}, "Eve"); err != nil {
+		t.Errorf("a person: %v", err)
+	}
+	if r, err := send(anyone, "ada"); err != nil || r.Notice != "" {
+		t.Errorf("then: %q, %v", r.Notice, err)
+	}
+}
