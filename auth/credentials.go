@@ -22,6 +22,10 @@ type Source struct {
 	// Unauthenticated if nobody does, and says why. It is asked again whenever something changed.
 	Find func(ctx context.Context, hash string) (who models.Principal, until models.Time, err error)
 
+	// Lingers says that Find knows a credential for a while after its end: nobody comes in with it, and what was begun before,
+	// such as a long wait, goes on until Find knows it no more.
+	Lingers bool
+
 	// Used notes when credentials were last shown, by hash; nil where nobody wants to know.
 	Used func(ctx context.Context, used map[string]models.Time) error
 }
@@ -91,6 +95,9 @@ func (l *leases) lookUp(s *Source, hash string) (models.Principal, error) {
 		}
 		l.mu.Unlock()
 		who, until, err := s.Find(context.Background(), hash)
+		if err == nil && until > 0 && until <= now {
+			err = models.Errorf(models.Unauthenticated, "this token has expired: get another")
+		}
 		if err != nil {
 			return models.Principal{}, err
 		}
@@ -178,10 +185,22 @@ func (l *leases) all() map[string]*lease {
 func (l *leases) expire() {
 	now := models.TimeOf(time.Now())
 	for hash, lease := range l.all() {
-		if !lease.holds(now) {
+		if !lease.holds(now) && !l.lingers(hash, lease) {
 			l.end(hash)
 		}
 	}
+}
+
+// lingers tells whether something lasts on a credential that has ended, and may go on.
+func (l *leases) lingers(hash string, lease *lease) bool {
+	l.mu.Lock()
+	lasting := len(lease.followers) > 0
+	l.mu.Unlock()
+	if !lasting || lease.source == nil || !lease.source.Lingers {
+		return false
+	}
+	_, _, err := lease.source.Find(context.Background(), hash)
+	return models.CodeOf(err) != models.Unauthenticated
 }
 
 // review asks of every credential whether it still opens something, to the same and for as long. What cannot be asked

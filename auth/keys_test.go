@@ -235,6 +235,40 @@ func TestAnAnswerFromBeforeAReviewIsAskedForAgain(t *testing.T) {
 	wantCode(t, err, models.Unauthenticated)
 }
 
+func TestWhatWasBegunMayLinger(t *testing.T) {
+	until, known := models.TimeOf(time.Now().Add(time.Hour)), true
+	find := func(context.Context, string) (models.Principal, models.Time, error) {
+		if !known {
+			return models.Principal{}, 0, models.Errorf(models.Unauthenticated, "it is not known")
+		}
+		return models.Principal{Name: "grant:x"}, until, nil
+	}
+	for lingers, want := range map[bool]int{true: 0, false: 1} {
+		g := gate(t, Config{Key: key, Sources: []Source{{Prefix: "tok_", Find: find, Lingers: lingers}}})
+		who, err := enter(g, "tok_1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := 0
+		defer g.Follow(who, func() { ended++ })()
+		lease := g.leases.known[who.Credential]
+		lease.until, until = 1, 1 // its time is over
+		g.leases.expire()
+		g.leases.review(t.Context())
+		if ended != want {
+			t.Errorf("lingers %v: ended %d times, want %d", lingers, ended, want)
+		}
+		_, err = enter(g, "tok_1")
+		wantCode(t, err, models.Unauthenticated)
+		known = false
+		g.leases.expire()
+		if ended != 1 {
+			t.Errorf("lingers %v: once it is not known any more it ended %d times", lingers, ended)
+		}
+		known, until = true, models.TimeOf(time.Now().Add(time.Hour))
+	}
+}
+
 func TestThereIsRoomForSoManyCredentials(t *testing.T) {
 	find := func(context.Context, string) (models.Principal, models.Time, error) {
 		return models.Principal{Name: "grant:x"}, 0, nil

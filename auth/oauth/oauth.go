@@ -137,14 +137,15 @@ func (s *Server) Sources() []auth.Source {
 		return nil
 	}
 	return []auth.Source{
-		{Prefix: mcpPrefix, Paths: []string{"/mcp"}, Find: s.find, Used: s.Grants.Used},
-		{Prefix: ssePrefix, Paths: []string{"/sse", "/messages"}, Find: s.find, Used: s.Grants.Used},
+		{Prefix: mcpPrefix, Paths: []string{"/mcp"}, Find: s.find, Lingers: true, Used: s.Grants.Used},
+		{Prefix: ssePrefix, Paths: []string{"/sse", "/messages"}, Find: s.find, Lingers: true, Used: s.Grants.Used},
 	}
 }
 
-// find returns who shows the access token with this hash, and until when.
+// find returns who shows the access token with this hash, and until when. It knows a token for a while longer: a wait may last longer
+// than what is left of the token that it began with.
 func (s *Server) find(ctx context.Context, hash string) (models.Principal, models.Time, error) {
-	t, g, err := s.Grants.Find(ctx, grants.Access, hash, models.TimeOf(s.now()))
+	t, g, err := s.Grants.Find(ctx, grants.Access, hash, models.TimeOf(s.now().Add(-grants.Linger)))
 	if models.CodeOf(err) == models.NotFound {
 		return models.Principal{}, 0, models.Errorf(models.Unauthenticated, "the access token is not valid, or no longer: sign in again")
 	}

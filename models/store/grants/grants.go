@@ -82,9 +82,12 @@ func (t *Table) Consent(ctx context.Context, g Grant, code Token) error {
 	})
 }
 
+// Linger is how long tokens that have expired can still be found by whoever asks for them: longer than the longest wait.
+const Linger = 30 * time.Minute
+
 // sweep removes what has expired, and grants that nothing is left of.
 func sweep(tx *gorm.DB, now models.Time) error {
-	if err := tx.Exec("DELETE FROM oauth_tokens WHERE expires_at <= ?", now).Error; err != nil {
+	if err := tx.Exec("DELETE FROM oauth_tokens WHERE expires_at <= ?", now-models.Time(Linger.Milliseconds())).Error; err != nil {
 		return err
 	}
 	return tx.Exec("DELETE FROM oauth_grants WHERE NOT EXISTS (SELECT 1 FROM oauth_tokens WHERE grant_id = oauth_grants.id)").Error

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"gorm.io/gorm"
 
 	"crosstalk/models"
 	"crosstalk/models/store"
@@ -43,7 +44,7 @@ func consent(t *testing.T, table *Table, id, client string, at models.Time) Toke
 }
 
 func TestUnusedRegistrationsAreForgotten(t *testing.T) {
-	table, _ := open(t)
+	table, s := open(t)
 	add := func(id string, at models.Time) {
 		t.Helper()
 		if err := table.AddClient(t.Context(), Client{ID: id, Redirects: []string{"https://a.example/"}, CreatedAt: at}); err != nil {
@@ -69,9 +70,15 @@ func TestUnusedRegistrationsAreForgotten(t *testing.T) {
 	if !known("used") || known("unused") {
 		t.Error("what was used is forgotten, or what was not is known")
 	}
-	for i := range maxUnused {
-		add(fmt.Sprint("many-", i), now+days(31)+models.Time(i))
+	many := make([]Client, maxUnused-1)
+	for i := range many {
+		many[i] = Client{ID: fmt.Sprint("many-", i), Redirects: []string{"https://a.example/"}, CreatedAt: now + days(31) + models.Time(i)}
 	}
+	err := s.Transact(t.Context(), func(tx *gorm.DB) error { return tx.Table(tableClients).CreateInBatches(many, 100).Error })
+	if err != nil {
+		t.Fatal(err)
+	}
+	add("last", now+days(32))
 	if !known("used") || known("next") || known("later") || !known("many-0") {
 		t.Error("beyond the most that are kept, others than the oldest are forgotten")
 	}
