@@ -24,8 +24,9 @@ type Instance struct {
 	Kind         Kind    `json:"kind"`
 	Status       Status  `json:"status" gorm:"-"`
 	LastSeen     Time    `json:"last_seen"`
-	LeftAt       Time    `json:"-"`                      // when it said that it goes
-	SessionToken *string `json:"session_token" gorm:"-"` // always null; predecessors' clients expect the field
+	LeftAt       Time    `json:"-"`                              // when it said that it goes
+	HeldSince    *Time   `json:"held_since,omitempty" gorm:"->"` // a WebSocket or stdio process has the name
+	SessionToken *string `json:"session_token" gorm:"-"`         // always null; predecessors' clients expect the field
 }
 
 // ParseInstance checks an instance id; field names it in the error. The id comes back without the

@@ -235,6 +235,11 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	if err := errors.Join(b.hub.CreateChannel(t.Context(), shared, "still", ""), b.hub.Pause(t.Context(), shared, "still", "r")); err != nil {
 		t.Fatal(err)
 	}
+	connected := shared
+	connected.Session = "s"
+	if held, err := b.hub.Hold(t.Context(), connected, "cyd"); !held || err != nil {
+		t.Fatal(held, err)
+	}
 	for _, call := range []struct {
 		id   string
 		with object // of path, query and body alike

@@ -146,6 +146,7 @@ func agentHearsPerson(t *testing.T, b *browser.Browser) {
 	has(t, answer, "human")
 	p.Open(r.url + "/#/people")
 	p.Shows("td", "Mends the <b>login</b>")
+	p.Shows("tr[data-instance=coder]", "connected: hears at once if it listens")
 	c := client(t)
 	call(t, c, r.url+"/api/register", map[string]string{"instance_id": "forgotten"}, nil)
 	p.Shows("tr", "forgotten")

@@ -106,7 +106,9 @@ func (s *Store) Seen(ctx context.Context, signs []Sign, holding bool) error {
 func (s *Store) Instances(ctx context.Context, channels models.Patterns, status models.Status, limit int) ([]models.Instance, error) {
 	list := []models.Instance{}
 	since := models.TimeOf(time.Now().Add(-Fresh))
-	tx := users(s.Reader(ctx), channels).Order("last_seen DESC, id").Limit(limit)
+	tx := users(s.Reader(ctx), channels).Order("last_seen DESC, id").Limit(limit).Select(`instances.*,
+		CASE WHEN holder <> '' AND holder_node IN (SELECT id FROM nodes WHERE seen_at >= ?) THEN held_at END AS held_since`,
+		models.TimeOf(time.Now().Add(-NodeFresh)))
 	switch status {
 	case models.Online:
 		tx = tx.Where("last_seen >= ? AND left_at = 0", since)

@@ -269,6 +269,10 @@ func holdersAreKnown(t *testing.T, db database) {
 		if err != nil || session != want || (since > 0) != (want != "") {
 			t.Errorf("held by %q since %v, %v; want %q", session, since, err, want)
 		}
+		list, err := other.Instances(t.Context(), "", "", 10)
+		if err != nil || len(list) != 1 || (list[0].HeldSince != nil) != (want != "") || want != "" && *list[0].HeldSince != since {
+			t.Errorf("listed as %+v, %v; want it held since %v", list, err, since)
+		}
 		return since
 	}
 	register(t, s, models.Registration{ID: "alice"})

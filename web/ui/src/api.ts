@@ -38,6 +38,7 @@ export interface Instance {
   kind: 'agent' | 'human'
   status: 'online' | 'offline'
   last_seen: string
+  held_since?: string
 }
 
 export interface Wait {

@@ -8,6 +8,9 @@ export function reach(i: Instance, open: Wait[] = waits.value): { text: string; 
     const where = own.map((w) => (w.channel === '*' ? 'all its channels' : `#${w.channel}`)).join(', ')
     return { text: own.some((w) => w.role === 'active') ? `waits on ${where}: hears at once` : `stands by on ${where}: hears at once`, how: 'now' }
   }
+  if (i.status === 'online' && i.held_since && i.kind !== 'human') {
+    return { text: 'connected: hears at once if it listens', how: 'soon' }
+  }
   if (i.status === 'online') {
     return i.kind === 'human' ? { text: 'here, reads when looking', how: 'soon' } : { text: 'online: reads when it next checks', how: 'soon' }
   }
