@@ -152,6 +152,26 @@ func TestMisuseOfCommandsIsRefused(t *testing.T) {
 	}
 }
 
+func TestInputThatIsTooLargeIsRefusedWhole(t *testing.T) {
+	db := dbIn(t)
+	for _, tc := range []struct {
+		args []string
+		most int
+		code int
+	}{
+		{[]string{"send", "a", "--db", db}, models.MaxContent, 0}, {[]string{"send", "a", "--db", db}, models.MaxContent + 1, 2},
+		{[]string{"send", "a", "--db", db}, models.MaxContent + 10, 2}, {[]string{"data", "put", "k", "--db", db}, models.MaxContent + 10, 0},
+	} {
+		got := does(t, env(), strings.Repeat("x", tc.most)+"\n", tc.args...)
+		if got.code != tc.code {
+			t.Errorf("%v of %d bytes: exit code %d, %v", tc.args[:2], tc.most, got.code, got.err)
+		}
+	}
+	if _, err := input(strings.NewReader(strings.Repeat("x", models.MaxData+2)), models.MaxData); err == nil || !strings.Contains(err.Error(), "16 MiB") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestSendWaitsForTheAnswer(t *testing.T) {
 	r := start(t, dbIn(t), env())
 	c := client(t)

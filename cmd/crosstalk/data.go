@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net/url"
@@ -181,13 +182,14 @@ func writeFile(file string, write func(io.Writer) error) (err error) {
 		}
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
+	part := filepath.Join(filepath.Dir(file), "."+filepath.Base(file)+"."+rand.Text())
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			_ = os.Remove(f.Name())
+			_ = os.Remove(part)
 		}
 	}()
 	if err = write(f); err != nil {
@@ -195,7 +197,7 @@ func writeFile(file string, write func(io.Writer) error) (err error) {
 		return err
 	}
 	if err = f.Close(); err == nil {
-		err = os.Rename(f.Name(), file)
+		err = os.Rename(part, file)
 	}
 	return err
 }

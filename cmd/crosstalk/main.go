@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 )
@@ -99,6 +100,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 		args = []string{"mcp"}
 	case bare:
 		args = []string{"--help"}
+	}
+	for _, arg := range args {
+		if !utf8.ValidString(arg) { // which kong would change in silence
+			return misuse("the argument %q is not valid UTF-8: convert it, for instance with iconv -t UTF-8", arg)
+		}
 	}
 	k, env, err := newParser(&commands{}, getenv, stdout, stderr)
 	if err != nil {

@@ -191,7 +191,14 @@ func input(in io.Reader, most int) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("read the input: %w", err)
 	case len(b) > most+1:
-		return "", misuse("the input is larger than %d KiB", most>>10)
+		return "", misuse("the input is larger than %s", size(most))
 	}
 	return string(b), nil
+}
+
+func size(bytes int) string {
+	if bytes >= 1<<20 {
+		return fmt.Sprintf("%d MiB", bytes>>20)
+	}
+	return fmt.Sprintf("%d KiB", bytes>>10)
 }
