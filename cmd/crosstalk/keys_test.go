@@ -79,3 +79,20 @@ func TestAKeyOfSomeChannelsFollowsThem(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// Named keys alone are keys enough to listen beyond this machine.
+func TestNamedKeysOpenAHubToOthers(t *testing.T) {
+	db := dbIn(t)
+	key := strings.TrimSpace(does(t, env("CROSSTALK_DB", db), "", "keys", "create", "a").well(t))
+	r := start(t, db, env("PORT", "0"))
+	if !strings.Contains(r.stderr.String(), `"addr":"[::]:`) {
+		t.Errorf("it listens on\n%s", r.stderr)
+	}
+	c := client(t)
+	if got := call(t, c, r.url+"/api/channels", nil, nil); got != 401 {
+		t.Errorf("without a key: %d", got)
+	}
+	if got := call(t, c, r.url+"/api/channels", nil, nil, "Authorization", "Bearer "+key); got != 200 {
+		t.Errorf("with it: %d", got)
+	}
+}

@@ -203,6 +203,19 @@ func TestANameBelongsToItsFirst(t *testing.T) {
 			t.Fatal(err)
 		}
 		claim("key:a", "carol", "key:a")
+		create(t, tab, Key{Name: "b_"})
+		claim("grant:key:b_/phone", "dave", "grant:key:b_/phone")
+		claim("grant:key:bx/phone", "erin", "grant:key:bx/phone")
+		if err := tab.DeleteKey(ctx, "b_"); err != nil {
+			t.Fatal(err)
+		}
+		claim("key:a", "dave", "key:a")
+		claim("key:a", "erin", "grant:key:bx/phone")
+		for _, name := range []string{"dave", "erin"} {
+			if _, err := tab.Release(ctx, name); err != nil {
+				t.Fatal(err)
+			}
+		}
 		list, err := tab.Names(ctx)
 		if err != nil || len(list) != 2 {
 			t.Errorf("%+v, %v", list, err)
