@@ -8,6 +8,9 @@
 //
 // Our own clients see each message once, in order, and publish each once, while the server is killed and the line is cut.
 //
+// The same holds for several servers on one PostgreSQL database when one of them is killed, when the database is, and when the
+// network between them is cut, told or untold: the others go on, and one that was parted goes on by itself.
+//
 // A subscriber that stops reading costs the others nothing. No bytes that a client can send, and no number of clients
 // that come and go, leave anything behind in the server. SIGTERM ends it in time, with everybody told.
 //

@@ -109,11 +109,21 @@ func TestTheDatabaseRestarts(t *testing.T) {
 		t.Errorf("whoever asks is told %d %s", status, text)
 	}
 	eventually(t, 30*time.Second, "publishers are refused", func() bool { return n.load.refused.Load() > 0 })
+	for range 20 {
+		var answer any
+		if status := ask(t, n.servers[0], "/api/channels", &answer); status != http.StatusServiceUnavailable {
+			t.Errorf("reading is answered %d %v", status, answer)
+		}
+	}
 	cluster.Start(t)
 	n.works(t, 30*time.Second)
 	n.tellTheSame(t)
 	for _, s := range n.servers {
 		s.lacksTrace(t)
+		// What lasts is said when it begins and when it ends, however often somebody asks meanwhile.
+		if told := s.logged(t, "database cannot be read"); told == 0 || told > 10 {
+			t.Errorf("%v said %d times that its database cannot be read", s, told)
+		}
 	}
 }
 

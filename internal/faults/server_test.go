@@ -166,6 +166,16 @@ func (s *server) tail() string {
 	return string(b[max(0, len(b)-4000):])
 }
 
+// logged counts how often it has logged something.
+func (s *server) logged(t *testing.T, what string) int {
+	t.Helper()
+	b, err := os.ReadFile(s.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Count(string(b), what)
+}
+
 // lacksTrace fails the test if the server ever crashed.
 func (s *server) lacksTrace(t *testing.T) {
 	t.Helper()

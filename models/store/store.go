@@ -47,6 +47,7 @@ type Store struct {
 	queue     chan *pending
 	committed func([]models.Message)
 	failing   atomic.Bool  // the last write failed
+	blind     atomic.Bool  // the last read did
 	wrote     atomic.Bool  // something was appended that the tender has not seen
 	seen      participants // owned by the writer
 
@@ -219,10 +220,18 @@ func (s *Store) Head(ctx context.Context) (int64, error) {
 
 // reading turns what the database says into an Error for the caller.
 func (s *Store) reading(err error) error {
-	if err == nil || told(err) {
+	if err == nil {
+		if s.blind.Load() && s.blind.Swap(false) {
+			s.opt.Log.Info("database can be read again")
+		}
+		return nil
+	}
+	if told(err) {
 		return err
 	}
-	s.opt.Log.Error("database cannot be read", "error", err)
+	if !s.blind.Swap(true) {
+		s.opt.Log.Error("database cannot be read", "error", err)
+	}
 	return &unavailable{cause: err, text: "the message store cannot be read now: try again"}
 }
 
