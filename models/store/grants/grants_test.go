@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 	"gorm.io/gorm"
 
+	"crosstalk/internal/pgtest"
 	"crosstalk/models"
 	"crosstalk/models/store"
 	"crosstalk/models/store/access"
@@ -19,14 +20,21 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func open(t *testing.T) (*Table, *store.Store) {
-	t.Helper()
-	s, err := store.Open(context.Background(), store.Options{Path: filepath.Join(t.TempDir(), "bus.db")})
-	if err != nil {
-		t.Fatal(err)
+// on runs a promise's test on a new database of either kind.
+func on(t *testing.T, test func(t *testing.T, table *Table, s *store.Store)) {
+	for name, o := range map[string]func() store.Options{
+		"SQLite":     func() store.Options { return store.Options{Path: filepath.Join(t.TempDir(), "bus.db")} },
+		"PostgreSQL": func() store.Options { return store.Options{URL: pgtest.Start(t)} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := store.Open(context.Background(), o())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = s.Close() })
+			test(t, New(s), s)
+		})
 	}
-	t.Cleanup(func() { _ = s.Close() })
-	return New(s), s
 }
 
 const now = models.Time(1_800_000_000_000)
@@ -43,8 +51,9 @@ func consent(t *testing.T, table *Table, id, client string, at models.Time) Toke
 	return code
 }
 
-func TestUnusedRegistrationsAreForgotten(t *testing.T) {
-	table, s := open(t)
+func TestUnusedRegistrationsAreForgotten(t *testing.T) { on(t, unusedRegistrationsAreForgotten) }
+
+func unusedRegistrationsAreForgotten(t *testing.T, table *Table, s *store.Store) {
 	add := func(id string, at models.Time) {
 		t.Helper()
 		if err := table.AddClient(t.Context(), Client{ID: id, Redirects: []string{"https://a.example/"}, CreatedAt: at}); err != nil {
@@ -70,22 +79,23 @@ func TestUnusedRegistrationsAreForgotten(t *testing.T) {
 	if !known("used") || known("unused") {
 		t.Error("what was used is forgotten, or what was not is known")
 	}
-	many := make([]Client, maxUnused-1)
+	many := make([]Client, maxUnused-1) // at once: each by itself takes a while
 	for i := range many {
 		many[i] = Client{ID: fmt.Sprint("many-", i), Redirects: []string{"https://a.example/"}, CreatedAt: now + days(31) + models.Time(i)}
 	}
-	err := s.Transact(t.Context(), func(tx *gorm.DB) error { return tx.Table(tableClients).CreateInBatches(many, 100).Error })
+	err := s.Transact(t.Context(), func(tx *gorm.DB) error { return tx.Table(tableClients).CreateInBatches(&many, 100).Error })
 	if err != nil {
 		t.Fatal(err)
 	}
-	add("last", now+days(32))
+	add("last", now+days(31)+maxUnused)
 	if !known("used") || known("next") || known("later") || !known("many-0") {
 		t.Error("beyond the most that are kept, others than the oldest are forgotten")
 	}
 }
 
-func TestOneOfManySpendsACode(t *testing.T) {
-	table, _ := open(t)
+func TestOneOfManySpendsACode(t *testing.T) { on(t, oneOfManySpendsACode) }
+
+func oneOfManySpendsACode(t *testing.T, table *Table, _ *store.Store) {
 	code := consent(t, table, "g", "c", now)
 	var spent atomic.Int32
 	var all sync.WaitGroup
@@ -112,8 +122,9 @@ func TestOneOfManySpendsACode(t *testing.T) {
 	}
 }
 
-func TestWhatExpiredIsRemoved(t *testing.T) {
-	table, s := open(t)
+func TestWhatExpiredIsRemoved(t *testing.T) { on(t, whatExpiredIsRemoved) }
+
+func whatExpiredIsRemoved(t *testing.T, table *Table, s *store.Store) {
 	consent(t, table, "old", "c", now)
 	kept := consent(t, table, "kept", "c", now)
 	refresh := Token{Hash: "r", GrantID: "kept", Kind: Refresh, ExpiresAt: now + days(30)}
@@ -127,8 +138,9 @@ func TestWhatExpiredIsRemoved(t *testing.T) {
 	}
 }
 
-func TestTheEndOfAGrantIsHeardOf(t *testing.T) {
-	table, s := open(t)
+func TestTheEndOfAGrantIsHeardOf(t *testing.T) { on(t, theEndOfAGrantIsHeardOf) }
+
+func theEndOfAGrantIsHeardOf(t *testing.T, table *Table, s *store.Store) {
 	keys := access.New(s)
 	before, err := keys.Version(t.Context())
 	if err != nil {
@@ -144,7 +156,10 @@ func TestTheEndOfAGrantIsHeardOf(t *testing.T) {
 }
 
 func TestNamesAreFreeOnceTheirInviteIsRevoked(t *testing.T) {
-	table, s := open(t)
+	on(t, namesAreFreeOnceTheirInviteIsRevoked)
+}
+
+func namesAreFreeOnceTheirInviteIsRevoked(t *testing.T, table *Table, s *store.Store) {
 	keys := access.New(s)
 	if err := table.AddInvite(t.Context(), Invite{Name: "anna", Hash: "h", Scope: models.ScopeWrite, Uses: 1}); err != nil {
 		t.Fatal(err)
