@@ -33,7 +33,7 @@ func (b *Bridge) waitForReply(ctx context.Context, c *Call, in *catalog.Args) (*
 		return nil, err
 	}
 	began := time.Now()
-	stop := b.report(ctx, c, w.ask.Channel)
+	stop := b.report(ctx, c, w)
 	came, err := b.hub.Wait(ctx, c.Who, w.ask, w.role, w.most)
 	stop()
 	if err != nil {
@@ -89,8 +89,8 @@ func (b *Bridge) waitFor(c *Call, in *catalog.Args) (waiting, error) {
 	return w, named(&w.ask)
 }
 
-// report sends progress at once and then every so often, until stop is called and returns.
-func (b *Bridge) report(ctx context.Context, c *Call, ch string) (stop func()) {
+// report sends progress at once and then every so often, until the wait is over or stop is called and returns.
+func (b *Bridge) report(ctx context.Context, c *Call, w waiting) (stop func()) {
 	if c.Progress == nil {
 		return func() {}
 	}
@@ -99,9 +99,9 @@ func (b *Bridge) report(ctx context.Context, c *Call, ch string) (stop func()) {
 	done.Go(func() {
 		ticker := time.NewTicker(progress)
 		defer ticker.Stop()
-		for began := time.Now(); ; {
-			passed := time.Since(began).Round(time.Second)
-			if err := c.Progress(ctx, passed.Seconds(), fmt.Sprintf("waiting in #%s for %s", ch, passed)); err != nil {
+		began := time.Now()
+		for passed := time.Duration(0); passed == 0 || passed < w.most; passed = time.Since(began).Round(time.Second) {
+			if err := c.Progress(ctx, passed.Seconds(), fmt.Sprintf("waiting in #%s for %s", w.ask.Channel, passed)); err != nil {
 				b.log.Debug("progress was not sent", "error", err)
 			}
 			select {

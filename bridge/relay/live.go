@@ -89,7 +89,8 @@ func (l *live) listen(ctx context.Context, ch string) (*fence.Answer, error) {
 	l.mu.Lock()
 	own := l.last
 	l.mu.Unlock()
-	return l.On(ctx, models.Principal{}, ch, own)
+	// What it may read is for the hub to say.
+	return l.On(ctx, models.Principal{Name: models.SharedPrincipal}, ch, own)
 }
 
 // amend changes the hub's answer to what holds for this client: it can be pushed to.
