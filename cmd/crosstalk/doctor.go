@@ -261,14 +261,29 @@ func (c *checkup) roundTrip(by, at *bus, check string) bool {
 		}
 		cancel()
 		<-ended
-		c.say("fail", check, 0, "a message was not stored: %v", err)
+		if !c.forbidden(check, err) {
+			c.say("fail", check, 0, "a message was not stored: %v", err)
+		}
 		return false
 	case err = <-ended:
 	}
 	follower.Close()
+	if c.forbidden(check, err) {
+		return false
+	}
 	c.verdict(check, err, trouble, stored, took)
 	c.clock(heard)
 	return err == nil
+}
+
+// forbidden tells of a key that may do less than a round trip takes, which is no illness.
+func (c *checkup) forbidden(check string, err error) bool {
+	no, refused := errors.AsType[*remote.Error](err)
+	if !(refused && no.Code == models.Forbidden) && models.CodeOf(err) != models.Forbidden {
+		return false
+	}
+	c.say("warn", check, 0, "not tried, because this key may not: %v", err)
+	return true
 }
 
 func (c *checkup) post(ctx context.Context, by *bus, check string) error {

@@ -53,6 +53,8 @@ func TestDoctorFindsWhatToMend(t *testing.T) {
 	defer deaf.Close()
 	defer http.DefaultClient.CloseIdleConnections()
 	missing := dbIn(t)
+	reader := strings.TrimSpace(does(t, env(), "", "keys", "create", "reader", "--scope", "read", "--db", db).well(t))
+	narrow := strings.TrimSpace(does(t, env(), "", "keys", "create", "narrow", "--channels", "team-*", "--db", db).well(t))
 	for _, tc := range []struct {
 		name string
 		env  func(string) string
@@ -64,6 +66,10 @@ func TestDoctorFindsWhatToMend(t *testing.T) {
 			[]string{"ok program", "ok address", "ok version", "ok ready", "ok key", "ok round trip"}, "", 0},
 		{"no key", env("CROSSTALK_URL", r.url), []string{"ok program", "ok address", "ok version", "ok ready", "fail key"}, "set CROSSTALK_KEY", 1},
 		{"a wrong key", env("CROSSTALK_URL", r.url, "CROSSTALK_KEY", "x"), []string{"ok program", "ok address", "ok version", "ok ready", "fail key"}, "refuses this one", 1},
+		{"a key that may only read", env("CROSSTALK_URL", r.url, "CROSSTALK_KEY", reader),
+			[]string{"ok program", "ok address", "ok version", "ok ready", "ok key", "warn round trip"}, "this key may not", 0},
+		{"a key for other channels", env("CROSSTALK_URL", r.url, "CROSSTALK_KEY", narrow),
+			[]string{"ok program", "ok address", "ok version", "ok ready", "ok key", "warn round trip"}, "this key may not", 0},
 		{"no hub", env("CROSSTALK_URL", other.URL), []string{"ok program", "ok address", "fail version"}, `no Crosstalk hub but "something \x1b[2Jelse"`, 1},
 		{"no WebSocket", env("CROSSTALK_URL", deaf.URL, "CROSSTALK_KEY", "sesame"),
 			[]string{"ok program", "ok address", "ok version", "ok ready", "ok key", "fail round trip"}, "must let WebSocket through", 1},
