@@ -76,6 +76,7 @@ func (g *Gate) failed(r Request, err error) error {
 	if models.CodeOf(err) != models.Unauthenticated || r.key() == "" {
 		return err
 	}
+	g.seen.Failed(g.Address(r))
 	if often := g.limits.Failure(g.Address(r)); often != nil {
 		return often
 	}

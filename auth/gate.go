@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"crosstalk/auth/audit"
 	"crosstalk/hub/limits"
 	"crosstalk/models"
 	"crosstalk/models/store/access"
@@ -53,6 +54,7 @@ type Gate struct {
 	origins map[origin]bool
 	proxies []netip.Prefix
 	limits  *limits.Limits
+	seen    *audit.Log
 	keys    *access.Table
 	signin  func(path string) string
 	invites *grants.Table
@@ -71,7 +73,7 @@ func New(c Config) (*Gate, error) {
 	}
 	g := &Gate{
 		shared: c.Key != "", compat: c.Compat, trusted: c.Trusted, hosts: map[authority]bool{}, origins: map[origin]bool{},
-		keys: c.Keys, limits: c.Limits, signin: c.Challenge, invites: c.Invites, kick: make(chan struct{}, 1), version: -1,
+		keys: c.Keys, limits: c.Limits, seen: audit.New(c.Keys), signin: c.Challenge, invites: c.Invites, kick: make(chan struct{}, 1), version: -1,
 	}
 	g.keyed.Store(g.shared)
 	for _, r := range c.Key {
@@ -173,6 +175,7 @@ func (g *Gate) Check(r Request) (models.Principal, error) {
 		return who, g.failed(r, err)
 	}
 	who.Address = address
+	g.seen.Seen(who)
 	return who, g.limits.Request(who)
 }
 
@@ -344,6 +347,7 @@ func (g *Gate) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			g.leases.note(context.WithoutCancel(ctx))
+			g.seen.Flush(context.WithoutCancel(ctx))
 			return nil
 		case <-g.kick:
 		case <-ticker.C:
@@ -352,6 +356,7 @@ func (g *Gate) Run(ctx context.Context) error {
 		g.leases.expire()
 		if time.Since(noted) >= useEvery {
 			g.leases.note(ctx)
+			g.seen.Flush(ctx)
 			noted = time.Now()
 		}
 	}

@@ -41,7 +41,8 @@ func (g *Gate) CreateKey(ctx context.Context, who models.Principal, k access.Key
 		return "", err
 	}
 	defer g.Changed()
-	return t.CreateKey(ctx, k)
+	secret, err = t.CreateKey(ctx, k)
+	return secret, noted(ctx, t, err, who, access.KeyCreated, k.Name)
 }
 
 // Keys lists all named keys, also those that open nothing any more.
@@ -61,7 +62,7 @@ func (g *Gate) RevokeKey(ctx context.Context, who models.Principal, name string)
 		return err
 	}
 	defer g.Changed()
-	return t.RevokeKey(ctx, name)
+	return noted(ctx, t, t.RevokeKey(ctx, name), who, access.KeyRevoked, name)
 }
 
 // RotateKey gives a key another secret and, unless it is 0, another end.
@@ -74,7 +75,8 @@ func (g *Gate) RotateKey(ctx context.Context, who models.Principal, name string,
 		return "", models.Errorf(models.Invalid, "a key must expire in the future, or never")
 	}
 	defer g.Changed()
-	return t.RotateKey(ctx, name, expires)
+	secret, err = t.RotateKey(ctx, name, expires)
+	return secret, noted(ctx, t, err, who, access.KeyRotated, name)
 }
 
 // DeleteKey ends a key and forgets it, and the names that belong to it are free.
@@ -84,5 +86,23 @@ func (g *Gate) DeleteKey(ctx context.Context, who models.Principal, name string)
 		return err
 	}
 	defer g.Changed()
-	return t.DeleteKey(ctx, name)
+	return noted(ctx, t, t.DeleteKey(ctx, name), who, access.KeyDeleted, name)
+}
+
+// noted keeps what who did, unless it failed with err, which it returns.
+func noted(ctx context.Context, t *access.Table, err error, who models.Principal, did access.Action, subject string) error {
+	if err == nil {
+		t.Note(ctx, access.EventOf(who, did, subject))
+	}
+	return err
+}
+
+// Audit lists who did what since a time: what comes after an id, the oldest first, or without one the newest.
+func (g *Gate) Audit(ctx context.Context, who models.Principal, since models.Time, after *int64, limit int) ([]access.Event, error) {
+	t, err := g.table(who)
+	if err != nil {
+		return nil, err
+	}
+	g.seen.Flush(ctx)
+	return t.Audit(ctx, since, after, limit)
 }

@@ -61,6 +61,8 @@ func (g *Gate) SignIn(ctx context.Context, r Request, key Secret, name string, w
 	if s, err = g.keys.BeginSession(ctx, s); err != nil {
 		return p, "", err
 	}
+	who.Address = g.Address(r)
+	g.keys.Note(ctx, access.EventOf(who, access.SignedIn, name))
 	p = g.personOf(who)
 	p.ExpiresAt = &s.ExpiresAt
 	return p, g.cookie(r, token, access.SessionLasts), nil
@@ -72,6 +74,10 @@ func (g *Gate) SignOut(ctx context.Context, r Request) (cookie string, err error
 		return "", err
 	} else if ok && token != "" {
 		hash := access.Hash(token)
+		if who, err := g.person(token); err == nil {
+			who.Address = g.Address(r)
+			defer g.keys.Note(ctx, access.EventOf(who, access.SignedOut, who.Person))
+		}
 		if err := g.keys.EndSession(ctx, hash); err != nil {
 			return "", err
 		}

@@ -36,6 +36,7 @@ type Options struct {
 type Hub struct {
 	// Set by New, then constant.
 	store    *store.Store
+	access   *access.Table
 	log      *slog.Logger
 	feed     *feed
 	presence *presence
@@ -63,13 +64,14 @@ func New(st *store.Store, o Options) (*Hub, error) {
 	if o.Bell != nil {
 		ring = o.Bell.Ring
 	}
-	owned, err := names.New(context.Background(), access.New(st), ring, o.Log)
+	table := access.New(st)
+	owned, err := names.New(context.Background(), table, ring, o.Log)
 	if err != nil {
 		return nil, err
 	}
 	w := newWaits(st, o)
 	h := &Hub{
-		store: st, log: o.Log, names: owned, feed: newFeed(st, o, head), presence: newPresence(st, w, o.Log),
+		store: st, access: table, log: o.Log, names: owned, feed: newFeed(st, o, head), presence: newPresence(st, w, o.Log),
 		limits: o.Limits, stored: limits.NewStored(o.Limits, st), waits: w, inbox: newInbox(), draining: make(chan struct{}),
 	}
 	h.feed.onRing = func() {
@@ -173,6 +175,14 @@ func (h *Hub) mayReply(ctx context.Context, who models.Principal, id int64) erro
 	m, err := h.store.Message(ctx, models.Every, id)
 	if models.CodeOf(err) == models.NotFound || err == nil && !who.Reads(m.Channel) {
 		return models.Errorf(models.Invalid, "in_reply_to %d is no message that your key may read", id)
+	}
+	return err
+}
+
+// noted keeps what who did, unless it failed with err, which it returns.
+func (h *Hub) noted(ctx context.Context, err error, who models.Principal, did access.Action, subject string) error {
+	if err == nil {
+		h.access.Note(ctx, access.EventOf(who, did, subject))
 	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 
 	"crosstalk/models"
 	"crosstalk/models/store"
+	"crosstalk/models/store/access"
 )
 
 const (
@@ -70,7 +71,7 @@ func (h *Hub) Register(ctx context.Context, who models.Principal, r models.Regis
 	}
 	r.Kind = kindOf(who, r.ID)
 	h.presence.seen(r.ID, "") // and not gone, whatever waits to be written
-	if err := h.store.Register(ctx, r); err != nil {
+	if err := h.noted(ctx, h.store.Register(ctx, r), who, access.Registered, r.ID); err != nil {
 		return err
 	}
 	h.presence.changed()
@@ -155,7 +156,7 @@ func (h *Hub) Holder(ctx context.Context, who models.Principal, instance string)
 // ReleaseName makes a name free, as if it had never registered, whoever holds it.
 func (h *Hub) ReleaseName(ctx context.Context, who models.Principal, instance string) error {
 	h.presence.flush(ctx) // what is known of it now is not written over a later owner's
-	if err := h.names.Release(ctx, who, instance); err != nil {
+	if err := h.noted(ctx, h.names.Release(ctx, who, instance), who, access.Released, instance); err != nil {
 		return err
 	}
 	h.inbox.forgetUses()

@@ -6,6 +6,7 @@ import (
 
 	"crosstalk/models"
 	"crosstalk/models/store"
+	"crosstalk/models/store/access"
 )
 
 // Messages reads a page of a channel. If q.After is set, nothing comes after it yet and wait is
@@ -107,7 +108,7 @@ func (h *Hub) Pause(ctx context.Context, who models.Principal, ch, reason string
 	if err := who.Need(models.ScopeAdmin); err != nil {
 		return err
 	}
-	return h.store.Pause(ctx, ch, reason)
+	return h.noted(ctx, h.store.Pause(ctx, ch, reason), who, access.Paused, ch)
 }
 
 // Resume ends a pause.
@@ -115,7 +116,7 @@ func (h *Hub) Resume(ctx context.Context, who models.Principal, ch string) error
 	if err := who.Need(models.ScopeAdmin); err != nil {
 		return err
 	}
-	return h.store.Resume(ctx, ch)
+	return h.noted(ctx, h.store.Resume(ctx, ch), who, access.Resumed, ch)
 }
 
 // Activity counts who stored how many messages in a channel in each of the last hours, from since on.
@@ -194,5 +195,5 @@ func (h *Hub) DeleteData(ctx context.Context, who models.Principal, key string) 
 	if err := who.Need(models.ScopeWrite); err != nil {
 		return err
 	}
-	return h.store.DeleteData(ctx, key, who.Channels)
+	return h.noted(ctx, h.store.DeleteData(ctx, key, who.Channels), who, access.DataDeleted, key)
 }

@@ -95,6 +95,7 @@ func (d *door) routes() []route {
 		{fiber.MethodPost, "/api/register", write(d, d.register)},
 		get("/api/instances", d.instances),
 		{fiber.MethodDelete, "/api/instances/:id", d.read(d.releaseName)},
+		get("/api/audit", d.audit),
 		get("/api/keys", d.keys),
 		{fiber.MethodPost, "/api/keys", write(d, d.createKey)},
 		{fiber.MethodPost, "/api/keys/:name/rotate", write(d, d.rotateKey)},

@@ -197,6 +197,25 @@ func (d *door) revokeInvite(who models.Principal, q *query) (any, error) {
 	return ok{true}, d.Gate.RevokeInvite(context.Background(), who, name)
 }
 
+// audit tells who did what.
+func (d *door) audit(who models.Principal, q *query) (any, error) {
+	after, limit, since := q.position("after_id"), q.limit(listed, mostListed), models.Time(0)
+	if s := q.text("since"); s != "" {
+		at, err := time.Parse(time.RFC3339, s)
+		if err != nil {
+			q.wrong(models.Errorf(models.Invalid, "since must be a time such as 2030-01-31T12:00:00Z"))
+		}
+		since = models.TimeOf(at)
+	}
+	if q.err != nil {
+		return nil, q.err
+	}
+	found, err := d.Gate.Audit(context.Background(), who, since, after, limit)
+	return struct {
+		Events []access.Event `json:"events"`
+	}{found}, err
+}
+
 type sessionBody struct {
 	Key  auth.Secret `json:"key"`
 	Name string      `json:"name"`

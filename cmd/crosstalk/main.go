@@ -73,6 +73,7 @@ type commands struct {
 	Tail       tailCommand       `cmd:"" help:"Show messages as they come."`
 	Channels   channelsCommand   `cmd:"" help:"List channels."`
 	Keys       keysCommand       `cmd:"" help:"Make, list, rotate and revoke keys."`
+	Audit      auditCommand      `cmd:"" help:"Print who did what."`
 	Invites    invitesCommand    `cmd:"" help:"Invite people to connect claude.ai, ChatGPT and their like."`
 	Instances  instancesCommand  `cmd:"" help:"List who has been here, and who is online."`
 	Search     searchCommand     `cmd:"" help:"Search messages."`

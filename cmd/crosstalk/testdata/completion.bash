@@ -14,6 +14,7 @@ _crosstalk() {
 		' tail') at+=" $word" ;;
 		' channels') at+=" $word" ;;
 		' keys') at+=" $word" ;;
+		' audit') at+=" $word" ;;
 		' invites') at+=" $word" ;;
 		' instances') at+=" $word" ;;
 		' search') at+=" $word" ;;
@@ -116,6 +117,11 @@ _crosstalk() {
 		' keys delete --key') skip=1 ;;
 		' keys delete --db') skip=1 ;;
 		' keys delete --database-url') skip=1 ;;
+		' audit --since') skip=1 ;;
+		' audit --url') skip=1 ;;
+		' audit --key') skip=1 ;;
+		' audit --db') skip=1 ;;
+		' audit --database-url') skip=1 ;;
 		' invites create') at+=" $word" ;;
 		' invites list') at+=" $word" ;;
 		' invites revoke') at+=" $word" ;;
@@ -329,6 +335,11 @@ _crosstalk() {
 	' keys delete --key') :; return ;;
 	' keys delete --db') local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	' keys delete --database-url') :; return ;;
+	' audit --since') :; return ;;
+	' audit --url') :; return ;;
+	' audit --key') :; return ;;
+	' audit --db') local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	' audit --database-url') :; return ;;
 	' invites create --scope') COMPREPLY=($(compgen -W 'read write ' -- "$cur")); return ;;
 	' invites create --channels') :; return ;;
 	' invites create --uses') :; return ;;
@@ -435,7 +446,7 @@ _crosstalk() {
 	' migrate up --database-url') :; return ;;
 	esac
 	case "$at" in
-	'') COMPREPLY=($(compgen -W 'serve mcp mcp-config send tail channels keys invites instances search hook data export bench doctor import migrate version completion --help ' -- "$cur")) ;;
+	'') COMPREPLY=($(compgen -W 'serve mcp mcp-config send tail channels keys audit invites instances search hook data export bench doctor import migrate version completion --help ' -- "$cur")) ;;
 	' serve') COMPREPLY=($(compgen -W '--help --addr --port --server-url --pprof --key --allowed-host --allowed-origin --db --database-url --listen-url --database-connections --skip-import --cleanup-days --run-as --compat --log-level --log-format --wait-ceiling --mutual-grace --no-loop-guard --trusted-proxy --limit-requests --limit-publishes --limit-failures --limit-connections --limit-subscriptions --limit-waits --limit-bodies --limit-mib --limit-channel-mib --limit-channels --limit-own-channels ' -- "$cur")) ;;
 	' mcp') COMPREPLY=($(compgen -W '--help --db --database-url --listen-url --database-connections --skip-import --url --key --push --compat --log-level --log-format --wait-ceiling --mutual-grace --no-loop-guard ' -- "$cur")) ;;
 	' mcp-config') COMPREPLY=($(compgen -W 'claude-code claude-desktop claude-ai codex gemini cursor vscode chatgpt --help --url --push ' -- "$cur")) ;;
@@ -448,6 +459,7 @@ _crosstalk() {
 	' keys rotate') COMPREPLY=($(compgen -W '--help --expires --url --key --db --database-url ' -- "$cur")) ;;
 	' keys revoke') COMPREPLY=($(compgen -W '--help --url --key --db --database-url ' -- "$cur")) ;;
 	' keys delete') COMPREPLY=($(compgen -W '--help --url --key --db --database-url ' -- "$cur")) ;;
+	' audit') COMPREPLY=($(compgen -W '--help --since --json --url --key --db --database-url ' -- "$cur")) ;;
 	' invites') COMPREPLY=($(compgen -W 'create list revoke --help ' -- "$cur")) ;;
 	' invites create') COMPREPLY=($(compgen -W '--help --scope --channels --uses --expires --url --key --db --database-url ' -- "$cur")) ;;
 	' invites list') COMPREPLY=($(compgen -W '--help --json --url --key --db --database-url ' -- "$cur")) ;;

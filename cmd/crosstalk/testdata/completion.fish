@@ -2,7 +2,7 @@
 function __crosstalk_at
     set -l at ''
     for word in (commandline -opc)[2..]
-        contains -- "$at $word" ' serve' ' mcp' ' mcp-config' ' send' ' tail' ' channels' ' keys' ' keys create' ' keys list' ' keys rotate' ' keys revoke' ' keys delete' ' invites' ' invites create' ' invites list' ' invites revoke' ' instances' ' instances list' ' instances release' ' search' ' hook' ' hook prompt' ' hook stop' ' hook wait' ' hook registered' ' data' ' data put' ' data get' ' data ls' ' data rm' ' export' ' bench' ' doctor' ' import' ' import cross-claude' ' migrate' ' migrate status' ' migrate up' ' version' ' completion'; and set at "$at $word"
+        contains -- "$at $word" ' serve' ' mcp' ' mcp-config' ' send' ' tail' ' channels' ' keys' ' keys create' ' keys list' ' keys rotate' ' keys revoke' ' keys delete' ' audit' ' invites' ' invites create' ' invites list' ' invites revoke' ' instances' ' instances list' ' instances release' ' search' ' hook' ' hook prompt' ' hook stop' ' hook wait' ' hook registered' ' data' ' data put' ' data get' ' data ls' ' data rm' ' export' ' bench' ' doctor' ' import' ' import cross-claude' ' migrate' ' migrate status' ' migrate up' ' version' ' completion'; and set at "$at $word"
     end
     test "$at" = "$argv[1]"
 end
@@ -14,6 +14,7 @@ complete -c crosstalk -n "__crosstalk_at ''" -a send -d 'Send a message, and wai
 complete -c crosstalk -n "__crosstalk_at ''" -a tail -d 'Show messages as they come.'
 complete -c crosstalk -n "__crosstalk_at ''" -a channels -d 'List channels.'
 complete -c crosstalk -n "__crosstalk_at ''" -a keys -d 'Make, list, rotate and revoke keys.'
+complete -c crosstalk -n "__crosstalk_at ''" -a audit -d 'Print who did what.'
 complete -c crosstalk -n "__crosstalk_at ''" -a invites -d 'Invite people to connect claude.ai, ChatGPT and their like.'
 complete -c crosstalk -n "__crosstalk_at ''" -a instances -d 'List who has been here, and who is online.'
 complete -c crosstalk -n "__crosstalk_at ''" -a search -d 'Search messages.'
@@ -149,6 +150,13 @@ complete -c crosstalk -n "__crosstalk_at ' keys delete'" -l url -x -d 'The hub t
 complete -c crosstalk -n "__crosstalk_at ' keys delete'" -l key -x -d 'The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.'
 complete -c crosstalk -n "__crosstalk_at ' keys delete'" -l db -r -F -d 'The SQLite database. Without it: ~/.crosstalk/crosstalk.db.'
 complete -c crosstalk -n "__crosstalk_at ' keys delete'" -l database-url -x -d 'A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.'
+complete -c crosstalk -n "__crosstalk_at ' audit'" -l help -d 'Show context-sensitive help.'
+complete -c crosstalk -n "__crosstalk_at ' audit'" -l since -x -d 'From when on: so many days (90d) or hours (12h) ago, or a date. Without it: 30d.'
+complete -c crosstalk -n "__crosstalk_at ' audit'" -l json -d 'Print JSON, one object on each line.'
+complete -c crosstalk -n "__crosstalk_at ' audit'" -l url -x -d 'The hub there, such as https://bus.example.com.'
+complete -c crosstalk -n "__crosstalk_at ' audit'" -l key -x -d 'The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.'
+complete -c crosstalk -n "__crosstalk_at ' audit'" -l db -r -F -d 'The SQLite database. Without it: ~/.crosstalk/crosstalk.db.'
+complete -c crosstalk -n "__crosstalk_at ' audit'" -l database-url -x -d 'A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.'
 complete -c crosstalk -n "__crosstalk_at ' invites'" -a create -d 'Make an invite, and print its code alone on a line: it is shown this once.'
 complete -c crosstalk -n "__crosstalk_at ' invites'" -a list -d 'List invites. The codes themselves are nowhere to be read.'
 complete -c crosstalk -n "__crosstalk_at ' invites'" -a revoke -d 'End an invite, and every connection made with it.'
