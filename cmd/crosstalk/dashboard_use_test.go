@@ -151,7 +151,7 @@ func placeIsKept(t *testing.T, b *browser.Browser) {
 	r := start(t, dbIn(t), env())
 	c := client(t)
 	for i := range 260 {
-		say(t, c, r.url, "long", []string{"alice", "bob"}[i%2], fmt.Sprintf("line %d of the long one", i))
+		say(t, c, r.url, "long", []string{"alice", "bob", "cyd"}[i%3], fmt.Sprintf("line %d of the long one", i))
 	}
 	p := b.Visit(t)
 	p.Open(r.url + "/#/c/long")
