@@ -30,6 +30,10 @@ func BenchmarkDashboardFirstView(b *testing.B) {
 					return
 				}
 				_ = res.Body.Close()
+				if res.StatusCode != http.StatusOK {
+					b.Errorf("answered %s", res.Status)
+					return
+				}
 			}
 		})
 	}
