@@ -5,9 +5,7 @@ import (
 	"errors"
 	"math"
 	"mime"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -16,6 +14,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"crosstalk/auth"
 	"crosstalk/models"
 )
 
@@ -99,9 +98,12 @@ func (s *Server) problemOf(err error) *problem {
 	}
 }
 
+// from is whom r counts for: an address of IPv4 or a /64 of IPv6, also behind proxies that are trusted.
+func (s *Server) from(r *http.Request) string { return s.Gate().Address(auth.FromHTTP(r)) }
+
 // slow answers that something happens too often, and tells whether it does.
 func (s *Server) slow(w http.ResponseWriter, r *http.Request, m *meter) bool {
-	wait := m.wait(r, s.now())
+	wait := m.wait(s.from(r), s.now())
 	if wait > 0 {
 		w.Header().Set("Retry-After", seconds(wait))
 		fail(w, http.StatusTooManyRequests, "temporarily_unavailable", "too many requests: try again in "+seconds(wait)+" seconds")
@@ -155,9 +157,9 @@ func newMeter(allEvery time.Duration, allBurst int, every time.Duration, burst i
 	return &meter{all: rate.NewLimiter(rate.Every(allEvery), allBurst), every: every, burst: burst, each: map[string]*rate.Limiter{}}
 }
 
-// wait is how long the sender of r must wait; 0: it may go on, and that counts.
-func (m *meter) wait(r *http.Request, now time.Time) time.Duration {
-	mine, all := m.of(address(r)).ReserveN(now, 1), m.all.ReserveN(now, 1)
+// wait is how long whoever is at an address must wait; 0: they may go on, and that counts.
+func (m *meter) wait(address string, now time.Time) time.Duration {
+	mine, all := m.of(address).ReserveN(now, 1), m.all.ReserveN(now, 1)
 	wait := max(mine.DelayFrom(now), all.DelayFrom(now))
 	if wait > 0 {
 		mine.CancelAt(now)
@@ -190,22 +192,4 @@ func (m *meter) forget() {
 	if len(m.each) >= maxAddresses {
 		clear(m.each)
 	}
-}
-
-// address is whom r counts for: an address of IPv4, a /64 of IPv6.
-func address(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	ip, err := netip.ParseAddr(host)
-	if err != nil {
-		return host
-	}
-	if ip = ip.Unmap().WithZone(""); ip.Is6() {
-		if p, err := ip.Prefix(64); err == nil {
-			return p.String()
-		}
-	}
-	return ip.String()
 }

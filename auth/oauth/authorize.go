@@ -51,7 +51,7 @@ func (s *Server) explain(w http.ResponseWriter, asked request, err error) {
 
 // decide takes the answer of a person: the form that page wrote.
 func (s *Server) decide(w http.ResponseWriter, r *http.Request) {
-	if wait := s.consents.wait(r, s.now()); wait > 0 {
+	if wait := s.consents.wait(s.from(r), s.now()); wait > 0 {
 		w.Header().Set("Retry-After", seconds(wait))
 		s.pages.problem(w, http.StatusTooManyRequests, "There were too many attempts: go back and try again in "+seconds(wait)+" seconds.", "")
 		return
@@ -84,7 +84,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) {
 	case err == nil:
 		s.send(w, r, asked, url.Values{"code": {code}})
 	case refused && (p.Code == models.Unauthenticated || p.Code == models.Forbidden):
-		s.Log.Warn("OAuth consent failed", "why", p.Message, "client", asked.client.ID, "addr", address(r))
+		s.Log.Warn("OAuth consent failed", "why", p.Message, "client", asked.client.ID, "addr", s.from(r))
 		s.page(w, r, asked, v, http.StatusForbidden, sentence(p.Message))
 	default:
 		s.explain(w, asked, err)

@@ -111,7 +111,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
-	s.Log.Info("OAuth client registered", "client", c.ID, "name", c.Name, "redirect_uris", c.Redirects, "addr", address(r))
+	s.Log.Info("OAuth client registered", "client", c.ID, "name", c.Name, "redirect_uris", c.Redirects, "addr", s.from(r))
 	m.ID, m.Name, m.GrantTypes, m.ResponseTypes = c.ID, c.Name, []string{"authorization_code"}, []string{"code"}
 	if c.Lasting {
 		m.GrantTypes = append(m.GrantTypes, "refresh_token")

@@ -101,7 +101,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	issued, err := s.exchange(r)
 	if err != nil {
 		p := s.problemOf(err)
-		s.Log.Info("OAuth token refused", "error", p.Code, "why", p.Description, "addr", address(r))
+		s.Log.Info("OAuth token refused", "error", p.Code, "why", p.Description, "addr", s.from(r))
 		s.refuse(w, r, p)
 		return
 	}
