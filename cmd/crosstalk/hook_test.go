@@ -291,7 +291,7 @@ func TestHooksNeverHurtASession(t *testing.T) {
 		"unknown flag":          {good, prompt, "stop --what", 1, ""},
 		"unknown hook":          {good, prompt, "start", 1, ""},
 		"no hook":               {good, prompt, "", 1, ""},
-		"two hubs":              {good, prompt, "stop --as bob --db x --url http://localhost", 0, "two hubs"},
+		"two hubs":              {good, prompt, "stop --as bob --db x --url http://localhost", 0, "give one of them"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
