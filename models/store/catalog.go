@@ -187,8 +187,9 @@ func (s *Store) Unread(ctx context.Context, list []models.Channel, instance stri
 		Unread int64
 	}
 	// Sequence numbers have no holes but those that retention leaves at the beginning.
-	err := s.Reader(ctx).Raw(`SELECT name, last_seq - coalesce((SELECT seq FROM messages WHERE channel = channels.name AND id <= ?
-		ORDER BY id DESC LIMIT 1), last_seq - message_count) AS unread FROM channels WHERE name IN ?`, since, names).Scan(&rows).Error
+	place := s.words.InChannel()
+	err := s.Reader(ctx).Raw(`SELECT name, last_seq - coalesce((SELECT seq FROM messages WHERE channel = channels.name AND `+place+` <= ?
+		ORDER BY `+place+` DESC LIMIT 1), last_seq - message_count) AS unread FROM channels WHERE name IN ?`, since, names).Scan(&rows).Error
 	if err != nil {
 		return s.reading(err)
 	}

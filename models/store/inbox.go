@@ -113,7 +113,7 @@ func (s *Store) Show(ctx context.Context, instance, conn string, marks []Mark) e
 // Unseen counts the messages of others in a channel after an id, up to most.
 func (s *Store) Unseen(ctx context.Context, ch, instance string, after int64, most int) (int, error) {
 	var n int
-	err := s.Reader(ctx).Raw("SELECT count(*) FROM (SELECT 1 FROM messages WHERE channel = ? AND id > ? AND sender <> ? LIMIT ?) AS few",
+	err := s.Reader(ctx).Raw("SELECT count(*) FROM (SELECT 1 FROM messages WHERE channel = ? AND "+s.words.InChannel()+" > ? AND sender <> ? LIMIT ?) AS few",
 		ch, after, instance, most).Row().Scan(&n)
 	return n, s.reading(err)
 }

@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"gorm.io/gorm"
 
 	"crosstalk/internal/pgtest"
 	"crosstalk/models"
@@ -85,6 +88,40 @@ func TestEightNodesWriteFiftyChannels(t *testing.T) {
 	err := connect(t, url).QueryRow(ctx, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").Scan(&deadlocks)
 	if err != nil || deadlocks > 0 {
 		t.Errorf("%d deadlocks, %v", deadlocks, err)
+	}
+}
+
+// TestASilentChannelIsReadByItsIndex has the server believe that every second message is of a channel whose messages all
+// are the oldest: walking back through the log would pass over all others.
+func TestASilentChannelIsReadByItsIndex(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Start(t)
+	s := server(url).open(t, Options{})
+	conn := connect(t, url)
+	change(t, conn, `INSERT INTO crosstalk.messages (id, seq, channel, sender, kind, verified, message_type, created_at, content, in_reply_to)
+		SELECT i, i, CASE WHEN i <= 5000 THEN 'silent' ELSE 'loud' END, 'a', 'agent', false, 'message', 0, 'rare' || i || ' common', CASE WHEN i BETWEEN 2 AND 5000 THEN 1 END
+		FROM generate_series(1, 10000) AS i`)
+	change(t, conn, "INSERT INTO crosstalk.message_words SELECT id, array_to_tsvector(string_to_array(content, ' ')) FROM crosstalk.messages")
+	change(t, conn, "UPDATE crosstalk.bus SET last_id = 10000, indexed_id = 10000")
+	change(t, conn, "ANALYZE crosstalk.messages, crosstalk.message_words")
+	for name, tx := range map[string]*gorm.DB{
+		"the newest":  s.Reader(t.Context()).Where("channel = ? AND "+s.words.InChannel()+" <= ?", "silent", 10000).Order(s.words.InChannel() + " DESC").Limit(21),
+		"the replies": s.Reader(t.Context()).Where("in_reply_to = ?", 1).Order(s.words.InChannel()).Limit(50),
+	} {
+		var plan []string
+		statement := tx.Session(&gorm.Session{DryRun: true}).Table("messages").Find(&[]models.Message{}).Statement
+		scan(t, s, &plan, "EXPLAIN "+s.Reader(t.Context()).Dialector.Explain(statement.SQL.String(), statement.Vars...))
+		if text := strings.Join(plan, "\n"); !strings.Contains(text, "messages_by_") || strings.Contains(text, "Sort") {
+			t.Errorf("%s:\n%s", name, text)
+		}
+	}
+	for text, want := range map[string][]int64{"rare123": {123}, "common": sequence(9998, 10000), "rare9 common": {9}} {
+		s.young = 0
+		found, err := s.Search(t.Context(), models.Search{Text: text, Limit: 3})
+		slices.Reverse(found)
+		if err != nil || !slices.Equal(idsOf(found), want) {
+			t.Errorf("%q: %v, %v", text, idsOf(found), err)
+		}
 	}
 }
 

@@ -104,7 +104,8 @@ func (s *Store) newest(ctx context.Context, q models.Query, top int64, p *models
 	if limit <= 0 {
 		limit = defaultNewest
 	}
-	rows, err := list(s.Reader(ctx).Where("channel = ? AND id <= ?", q.Channel, top).Order("id DESC").Limit(limit + 1))
+	place := s.words.InChannel()
+	rows, err := list(s.Reader(ctx).Where("channel = ? AND "+place+" <= ?", q.Channel, top).Order(place + " DESC").Limit(limit + 1))
 	if p.More = len(rows) > limit; p.More {
 		rows = rows[:limit]
 	}
@@ -135,11 +136,15 @@ func list(tx *gorm.DB) (messages []models.Message, err error) {
 
 // After reads messages with after < id <= top in order: those of one channel, or with models.Every all.
 func (s *Store) After(ctx context.Context, ch string, after, top int64, limit int) ([]models.Message, error) {
-	tx := s.Reader(ctx).Where("id > ? AND id <= ?", after, top)
+	place := "id"
+	if ch != models.Every {
+		place = s.words.InChannel()
+	}
+	tx := s.Reader(ctx).Where(place+" > ? AND "+place+" <= ?", after, top)
 	if ch != models.Every {
 		tx = tx.Where("channel = ?", ch)
 	}
-	rows, err := list(tx.Order("id").Limit(limit))
+	rows, err := list(tx.Order(place).Limit(limit))
 	return rows, s.reading(err)
 }
 
@@ -196,7 +201,7 @@ func (s *Store) Thread(ctx context.Context, ch string, id int64, channels models
 		return models.Thread{}, err
 	}
 	t := models.Thread{Parent: parent, Replies: []models.Message{}}
-	replies, err := list(only(s.Reader(ctx).Where("in_reply_to = ?", id), "channel", channels).Order("id").Limit(limit))
+	replies, err := list(only(s.Reader(ctx).Where("in_reply_to = ?", id), "channel", channels).Order(s.words.InChannel()).Limit(limit))
 	t.Replies = append(t.Replies, replies...)
 	return t, s.reading(err)
 }
@@ -211,7 +216,7 @@ type Spoken struct {
 // Tail returns who sent the last messages of a channel, the newest first.
 func (s *Store) Tail(ctx context.Context, ch string, limit int) (list []Spoken, err error) {
 	err = s.Read(ctx, func(tx *gorm.DB) error {
-		return tx.Table("messages").Select("sender", "kind", "created_at").Where("channel = ?", ch).Order("id DESC").Limit(limit).Scan(&list).Error
+		return tx.Table("messages").Select("sender", "kind", "created_at").Where("channel = ?", ch).Order(s.words.InChannel() + " DESC").Limit(limit).Scan(&list).Error
 	})
 	return list, err
 }

@@ -96,6 +96,8 @@ type engine interface {
 // words is a database's way to search.
 type words interface {
 	Like() string
+	// InChannel is what orders the messages of one channel: their ids, in words that its index has and no other.
+	InChannel() string
 	AddWords(tx *gorm.DB, entries []ledger.Entry) error
 	RemoveWords(tx *gorm.DB, ids []int64) error
 	WithWords(tx *gorm.DB, words []string, limit int) *gorm.DB

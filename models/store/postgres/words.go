@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"slices"
 	"strings"
 
 	"gorm.io/gorm"
@@ -11,6 +12,11 @@ import (
 // Like is the operator that compares a text with a pattern, in which a to z stand for A to Z too: all text is in
 // collation C, which knows no other letters.
 func (db *DB) Like() string { return "ILIKE" }
+
+// InChannel is what the indexes of channels and parents end with. Of the plain id the server would believe that
+// walking the whole log backwards finds a channel's newest messages soon, which it does not in a channel that has been
+// silent for long.
+func (db *DB) InChannel() string { return "(id + 0)" }
 
 // mostWords is how much one message may bring into the index, in bytes; PostgreSQL stops at a mebibyte. A message has
 // more only if its letters come apart into many.
@@ -44,9 +50,23 @@ func (db *DB) RemoveWords(tx *gorm.DB, ids []int64) error {
 	return tx.Exec("DELETE FROM message_words WHERE id IN ?", ids).Error
 }
 
+// few is how many messages with all the words are looked at one by one.
+const few = 1000
+
 // WithWords keeps of messages the newest that have all the words. These are letters and digits, so that the quotes
-// around them are enough.
+// around them are enough. Where few messages have them they are all found by the index; where many do, a walk from the
+// newest soon meets enough of them. The server would take the walk for both.
 func (db *DB) WithWords(tx *gorm.DB, words []string, limit int) *gorm.DB {
-	return tx.Where(`id IN (SELECT id FROM message_words WHERE words @@ ?::tsquery ORDER BY id DESC LIMIT ?)`,
-		"'"+strings.Join(words, "' & '")+"'", limit)
+	query := "'" + strings.Join(words, "' & '") + "'"
+	var ids []int64
+	err := db.Reader(tx.Statement.Context).Raw("SELECT id FROM message_words WHERE words @@ ?::tsquery LIMIT ?", query, few+1).Scan(&ids).Error
+	switch {
+	case err != nil:
+		_ = tx.AddError(err)
+		return tx
+	case len(ids) > few:
+		return tx.Where("id IN (SELECT id FROM message_words WHERE words @@ ?::tsquery ORDER BY id DESC LIMIT ?)", query, limit)
+	}
+	slices.Sort(ids)
+	return tx.Where("id IN ?", ids[max(0, len(ids)-limit):])
 }

@@ -12,6 +12,9 @@ import (
 // Like is the operator that compares a text with a pattern, in which a to z stand for A to Z too.
 func (db *DB) Like() string { return "LIKE" }
 
+// InChannel is the id: the index of a channel's messages ends with it.
+func (db *DB) InChannel() string { return "id" }
+
 // AddWords takes messages into the search index, in one statement: at the begin of each, FTS5 writes out what it has
 // gathered.
 func (db *DB) AddWords(tx *gorm.DB, entries []ledger.Entry) error {

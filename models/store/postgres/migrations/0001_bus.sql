@@ -54,8 +54,9 @@ CREATE TABLE messages (
   created_at   BIGINT NOT NULL,
   content      TEXT COLLATE "C" NOT NULL
 );
-CREATE INDEX messages_by_channel ON messages (channel, id);
-CREATE INDEX messages_by_parent ON messages (in_reply_to, id) WHERE in_reply_to IS NOT NULL;
+-- With id + 0 these indexes alone can put a channel's messages in order, and a parent's replies.
+CREATE INDEX messages_by_channel ON messages (channel, (id + 0));
+CREATE INDEX messages_by_parent ON messages (in_reply_to, (id + 0)) WHERE in_reply_to IS NOT NULL;
 
 CREATE TABLE participants (
   channel TEXT COLLATE "C" NOT NULL,
