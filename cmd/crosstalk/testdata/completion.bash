@@ -24,6 +24,8 @@ _crosstalk() {
 		' bench') at+=" $word" ;;
 		' doctor') at+=" $word" ;;
 		' import') at+=" $word" ;;
+		' backup') at+=" $word" ;;
+		' restore') at+=" $word" ;;
 		' migrate') at+=" $word" ;;
 		' version') at+=" $word" ;;
 		' completion') at+=" $word" ;;
@@ -236,6 +238,10 @@ _crosstalk() {
 		' import cross-claude --db') skip=1 ;;
 		' import cross-claude --database-url') skip=1 ;;
 		' import cross-claude --log-level') skip=1 ;;
+		' backup --db') skip=1 ;;
+		' backup --database-url') skip=1 ;;
+		' restore --db') skip=1 ;;
+		' restore --database-url') skip=1 ;;
 		' migrate status') at+=" $word" ;;
 		' migrate up') at+=" $word" ;;
 		' migrate status --db') skip=1 ;;
@@ -440,13 +446,17 @@ _crosstalk() {
 	' import cross-claude --db') local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	' import cross-claude --database-url') :; return ;;
 	' import cross-claude --log-level') COMPREPLY=($(compgen -W 'debug info warn error ' -- "$cur")); return ;;
+	' backup --db') local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	' backup --database-url') :; return ;;
+	' restore --db') local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	' restore --database-url') :; return ;;
 	' migrate status --db') local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	' migrate status --database-url') :; return ;;
 	' migrate up --db') local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	' migrate up --database-url') :; return ;;
 	esac
 	case "$at" in
-	'') COMPREPLY=($(compgen -W 'serve mcp mcp-config send tail channels keys audit invites instances search hook data export bench doctor import migrate version completion --help ' -- "$cur")) ;;
+	'') COMPREPLY=($(compgen -W 'serve mcp mcp-config send tail channels keys audit invites instances search hook data export bench doctor import backup restore migrate version completion --help ' -- "$cur")) ;;
 	' serve') COMPREPLY=($(compgen -W '--help --addr --port --server-url --pprof --key --allowed-host --allowed-origin --db --database-url --listen-url --database-connections --skip-import --cleanup-days --run-as --compat --log-level --log-format --wait-ceiling --mutual-grace --no-loop-guard --trusted-proxy --limit-requests --limit-publishes --limit-failures --limit-connections --limit-subscriptions --limit-waits --limit-bodies --limit-mib --limit-channel-mib --limit-channels --limit-own-channels ' -- "$cur")) ;;
 	' mcp') COMPREPLY=($(compgen -W '--help --db --database-url --listen-url --database-connections --skip-import --url --key --push --compat --log-level --log-format --wait-ceiling --mutual-grace --no-loop-guard ' -- "$cur")) ;;
 	' mcp-config') COMPREPLY=($(compgen -W 'claude-code claude-desktop claude-ai codex gemini cursor vscode chatgpt --help --url --push ' -- "$cur")) ;;
@@ -483,6 +493,8 @@ _crosstalk() {
 	' doctor') COMPREPLY=($(compgen -W '--help --read-only --json --url --key --db --database-url ' -- "$cur")) ;;
 	' import') COMPREPLY=($(compgen -W 'cross-claude --help ' -- "$cur")) ;;
 	' import cross-claude') COMPREPLY=($(compgen -W '--help --db --database-url --log-level ' -- "$cur")) ;;
+	' backup') COMPREPLY=($(compgen -W '--help --force --db --database-url --json ' -- "$cur")) ;;
+	' restore') COMPREPLY=($(compgen -W '--help --db --database-url --json ' -- "$cur")) ;;
 	' migrate') COMPREPLY=($(compgen -W 'status up --help ' -- "$cur")) ;;
 	' migrate status') COMPREPLY=($(compgen -W '--help --db --database-url ' -- "$cur")) ;;
 	' migrate up') COMPREPLY=($(compgen -W '--help --db --database-url ' -- "$cur")) ;;

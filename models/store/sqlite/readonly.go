@@ -10,6 +10,9 @@ import (
 	"os"
 )
 
+// ErrChanged says that a file changed while it was read.
+var ErrChanged = errors.New("was written to while it was read")
+
 // ReadOnly opens a database file of any program, and changes neither it nor its folder. still says at the end whether
 // what was read is of one state of the file.
 func ReadOnly(path string) (db *sql.DB, still func() error, err error) {
@@ -25,7 +28,7 @@ func ReadOnly(path string) (db *sql.DB, still func() error, err error) {
 		still = func() error {
 			after, idle, err := idleWAL(path)
 			if err == nil && (!idle || after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime())) {
-				err = fmt.Errorf("%s was written to while it was read: try again", path)
+				err = fmt.Errorf("%s %w: try again", path, ErrChanged)
 			}
 			return err
 		}
