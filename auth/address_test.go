@@ -61,7 +61,7 @@ func TestWhoGuessesIsSlowedDownAndLocksNobodyOut(t *testing.T) {
 		return r
 	}
 	tb := table(t)
-	g := gate(t, Config{Key: key, Keys: tb, Limits: limits.New(limits.Config{Failures: 60})})
+	g := gate(t, Config{Key: key, Keys: tb, Limits: limits.New(limits.Config{Failures: 5})})
 	var codes []models.Code
 	for range 8 {
 		_, err := g.Check(from("/api/messages", "192.0.2.1", "guess"))

@@ -39,6 +39,7 @@ func New(c Config) *Limits {
 	l.requests.per(c.Requests)
 	l.publishes.per(c.Publishes)
 	l.failures.per(c.Failures / 60)
+	l.failures.burst = max(1, int(c.Failures)) // a client with an old key may try for a while
 	return l
 }
 

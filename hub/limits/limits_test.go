@@ -65,7 +65,7 @@ func TestRatesAreOfEachCallerAndEachAddress(t *testing.T) {
 			"requests":  {l.Request, 10, 1, 500 * time.Millisecond},
 			"addresses": {func(who models.Principal) error { return l.Arrive(who.Address) }, 10, 1, 500 * time.Millisecond},
 			"publishes": {l.Publish, 5, 1, time.Second},
-			"failures":  {func(who models.Principal) error { return l.Failure(who.Address) }, 1, 10, 10 * time.Second},
+			"failures":  {func(who models.Principal) error { return l.Failure(who.Address) }, 6, 10, 10 * time.Second},
 		} {
 			for range count.burst {
 				if err := count.take(alice()); err != nil {
