@@ -25,7 +25,7 @@ func TestCompletesInBash(t *testing.T) {
 		want []string
 	}{
 		{[]string{""}, append(subcommands(t), "--help")},
-		{[]string{"v"}, []string{"version"}},
+		{[]string{"v"}, []string{"verify", "version"}},
 		{[]string{"mc"}, []string{"mcp", "mcp-config"}},
 		{[]string{"--h"}, []string{"--help"}},
 		{[]string{"completion", ""}, []string{"bash", "zsh", "fish", "--help"}},

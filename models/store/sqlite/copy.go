@@ -58,7 +58,9 @@ func Sync(path string) error {
 }
 
 // Whole reads all of a database and says what is broken in it, or nil.
-func Whole(ctx context.Context, db *sql.DB) error {
+func Whole(ctx context.Context, db interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}) error {
 	rows, err := db.QueryContext(ctx, "PRAGMA integrity_check(5)")
 	if err != nil {
 		return err
