@@ -83,6 +83,7 @@ type commands struct {
 	Bench      benchCommand      `cmd:"" help:"Load a hub, and tell what its users would have felt."`
 	Doctor     doctorCommand     `cmd:"" help:"Find out what is wrong, and what to mend."`
 	Import     importCommand     `cmd:"" help:"Take over the messages of another program."`
+	Config     configCommand     `cmd:"" help:"Show every setting of serve, its value and where that came from."`
 	Backup     backupCommand     `cmd:"" help:"Copy a SQLite database that is in use."`
 	Restore    restoreCommand    `cmd:"" help:"Put a copy in the place of a SQLite database."`
 	Verify     verifyCommand     `cmd:"" help:"Recount a database: ids, counts, search index and read positions."`

@@ -17,9 +17,12 @@ func openProfiles(ctx context.Context, log *slog.Logger, addr string) (net.Liste
 	if addr == "" {
 		return nil, nil
 	}
+	if err := checkProfiles(addr); err != nil {
+		return nil, err
+	}
 	places, err := parsePlace(addr)
-	if err != nil || !places[0].isLoopback() {
-		return nil, misuse("--pprof %q must be a loopback address, such as 127.0.0.1:6060: profiles tell what the memory holds", addr)
+	if err != nil {
+		return nil, err
 	}
 	open, err := listen(ctx, log, places[:1])
 	if err != nil {
@@ -27,6 +30,13 @@ func openProfiles(ctx context.Context, log *slog.Logger, addr string) (net.Liste
 	}
 	log.Info("profiles", "url", localURL(open[0])+"/debug/pprof/")
 	return open[0], nil
+}
+
+func checkProfiles(addr string) error {
+	if places, err := parsePlace(addr); err != nil || !places[0].isLoopback() {
+		return misuse("--pprof %q must be a loopback address, such as 127.0.0.1:6060: profiles tell what the memory holds", addr)
+	}
+	return nil
 }
 
 // serveProfiles answers until ctx has ended.

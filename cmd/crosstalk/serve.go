@@ -54,15 +54,15 @@ func (s *serveCommand) gate(log *slog.Logger) auth.Config {
 // Run serves until p's context ends, and then until everything is in order.
 func (s *serveCommand) Run(p *process) (err error) {
 	log := newLog(p.stderr, s.LogLevel, s.LogFormat)
-	gate := s.gate(log)
-	if _, err := auth.New(gate); err != nil {
-		return usageError{err}
-	}
-	if _, _, err := s.places(true); err != nil {
+	if err := s.faults(p); err != nil {
 		return err
 	}
-	db, err := s.check(p)
+	gate := s.gate(log)
+	db, err := s.database(p)
 	if err != nil {
+		return err
+	}
+	if db, err = db.with(s.serverSettings); err != nil {
 		return err
 	}
 	if err := runAs(s.RunAs, db.file); err != nil {
@@ -108,21 +108,4 @@ func (s *serveCommand) Run(p *process) (err error) {
 	}
 	greet(p.stdout, localURL(listeners[0]), portOf(listeners[0]), srv.gate.Keyed())
 	return srv.run(p.ctx, listeners, profiles)
-}
-
-// check refuses what can be refused before anything is opened, and says which database it will be.
-func (s *serveCommand) check(p *process) (db database, err error) {
-	if s.CleanupDays < 0 || s.CleanupDays > maxDays {
-		return db, misuse("--cleanup-days must be a number of days from 0, which keeps all messages, to %d, not %d", maxDays, s.CleanupDays)
-	}
-	if err := s.Waits.check(); err != nil {
-		return db, err
-	}
-	if err := s.Limits.check(); err != nil {
-		return db, err
-	}
-	if db, err = s.database(p); err != nil {
-		return db, err
-	}
-	return db.with(s.serverSettings)
 }
