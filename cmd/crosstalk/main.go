@@ -87,6 +87,7 @@ type commands struct {
 	Backup     backupCommand     `cmd:"" help:"Copy a SQLite database that is in use."`
 	Restore    restoreCommand    `cmd:"" help:"Put a copy in the place of a SQLite database."`
 	Verify     verifyCommand     `cmd:"" help:"Recount a database: ids, counts, search index and read positions."`
+	Stats      statsCommand      `cmd:"" help:"Show how large a database and each of its channels is."`
 	Migrate    migrateCommand    `cmd:"" help:"Look at the tables of a database, or bring them up to date."`
 	Version    versionCommand    `cmd:"" help:"Print the version of this build and of what it stands on."`
 	Completion completionCommand `cmd:"" help:"Print a script that completes this command in your shell."`

@@ -75,7 +75,7 @@ func TestHelpSaysWhatThereIs(t *testing.T) {
 		"help-instances.txt": {"instances", "--help"}, "help-search.txt": {"search", "--help"}, "help-data.txt": {"data", "--help"},
 		"help-data-put.txt": {"data", "put", "--help"}, "help-export.txt": {"export", "--help"}, "help-doctor.txt": {"doctor", "--help"},
 		"help-hook.txt": {"hook", "--help"}, "help-hook-wait.txt": {"hook", "wait", "--help"},
-		"help-backup.txt": {"backup", "--help"}, "help-restore.txt": {"restore", "--help"}, "help-verify.txt": {"verify", "--help"}, "help-config.txt": {"config", "--help"},
+		"help-backup.txt": {"backup", "--help"}, "help-restore.txt": {"restore", "--help"}, "help-verify.txt": {"verify", "--help"}, "help-stats.txt": {"stats", "--help"}, "help-config.txt": {"config", "--help"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := output(t, env(), args...)

@@ -28,6 +28,7 @@ _crosstalk() {
 		' backup') at+=" $word" ;;
 		' restore') at+=" $word" ;;
 		' verify') at+=" $word" ;;
+		' stats') at+=" $word" ;;
 		' migrate') at+=" $word" ;;
 		' version') at+=" $word" ;;
 		' completion') at+=" $word" ;;
@@ -275,6 +276,8 @@ _crosstalk() {
 		' restore --database-url') skip=1 ;;
 		' verify --db') skip=1 ;;
 		' verify --database-url') skip=1 ;;
+		' stats --db') skip=1 ;;
+		' stats --database-url') skip=1 ;;
 		' migrate status') at+=" $word" ;;
 		' migrate up') at+=" $word" ;;
 		' migrate status --db') skip=1 ;;
@@ -514,13 +517,15 @@ _crosstalk() {
 	' restore --database-url') :; return ;;
 	' verify --db') local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	' verify --database-url') :; return ;;
+	' stats --db') local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	' stats --database-url') :; return ;;
 	' migrate status --db') local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	' migrate status --database-url') :; return ;;
 	' migrate up --db') local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	' migrate up --database-url') :; return ;;
 	esac
 	case "$at" in
-	'') COMPREPLY=($(compgen -W 'serve mcp mcp-config send tail channels keys audit invites instances search hook data export bench doctor import config backup restore verify migrate version completion --help ' -- "$cur")) ;;
+	'') COMPREPLY=($(compgen -W 'serve mcp mcp-config send tail channels keys audit invites instances search hook data export bench doctor import config backup restore verify stats migrate version completion --help ' -- "$cur")) ;;
 	' serve') COMPREPLY=($(compgen -W '--help --addr --port --server-url --pprof --key --allowed-host --allowed-origin --db --database-url --listen-url --database-connections --skip-import --cleanup-days --run-as --compat --log-level --log-format --wait-ceiling --mutual-grace --no-loop-guard --trusted-proxy --limit-requests --limit-publishes --limit-failures --limit-connections --limit-subscriptions --limit-waits --limit-bodies --limit-mib --limit-channel-mib --limit-channels --limit-own-channels ' -- "$cur")) ;;
 	' mcp') COMPREPLY=($(compgen -W '--help --db --database-url --listen-url --database-connections --skip-import --url --key --push --compat --log-level --log-format --wait-ceiling --mutual-grace --no-loop-guard ' -- "$cur")) ;;
 	' mcp-config') COMPREPLY=($(compgen -W 'claude-code claude-desktop claude-ai codex gemini cursor vscode chatgpt --help --url --push ' -- "$cur")) ;;
@@ -561,6 +566,7 @@ _crosstalk() {
 	' backup') COMPREPLY=($(compgen -W '--help --force --db --database-url --json ' -- "$cur")) ;;
 	' restore') COMPREPLY=($(compgen -W '--help --db --database-url --json ' -- "$cur")) ;;
 	' verify') COMPREPLY=($(compgen -W '--help --db --database-url --json ' -- "$cur")) ;;
+	' stats') COMPREPLY=($(compgen -W '--help --db --database-url --json ' -- "$cur")) ;;
 	' migrate') COMPREPLY=($(compgen -W 'status up --help ' -- "$cur")) ;;
 	' migrate status') COMPREPLY=($(compgen -W '--help --db --database-url ' -- "$cur")) ;;
 	' migrate up') COMPREPLY=($(compgen -W '--help --db --database-url ' -- "$cur")) ;;

@@ -2,7 +2,7 @@
 function __crosstalk_at
     set -l at ''
     for word in (commandline -opc)[2..]
-        contains -- "$at $word" ' serve' ' mcp' ' mcp-config' ' send' ' tail' ' channels' ' keys' ' keys create' ' keys list' ' keys rotate' ' keys revoke' ' keys delete' ' audit' ' invites' ' invites create' ' invites list' ' invites revoke' ' instances' ' instances list' ' instances release' ' search' ' hook' ' hook prompt' ' hook stop' ' hook wait' ' hook registered' ' data' ' data put' ' data get' ' data ls' ' data rm' ' export' ' bench' ' doctor' ' import' ' import cross-claude' ' config' ' backup' ' restore' ' verify' ' migrate' ' migrate status' ' migrate up' ' version' ' completion'; and set at "$at $word"
+        contains -- "$at $word" ' serve' ' mcp' ' mcp-config' ' send' ' tail' ' channels' ' keys' ' keys create' ' keys list' ' keys rotate' ' keys revoke' ' keys delete' ' audit' ' invites' ' invites create' ' invites list' ' invites revoke' ' instances' ' instances list' ' instances release' ' search' ' hook' ' hook prompt' ' hook stop' ' hook wait' ' hook registered' ' data' ' data put' ' data get' ' data ls' ' data rm' ' export' ' bench' ' doctor' ' import' ' import cross-claude' ' config' ' backup' ' restore' ' verify' ' stats' ' migrate' ' migrate status' ' migrate up' ' version' ' completion'; and set at "$at $word"
     end
     test "$at" = "$argv[1]"
 end
@@ -28,6 +28,7 @@ complete -c crosstalk -n "__crosstalk_at ''" -a config -d 'Show every setting of
 complete -c crosstalk -n "__crosstalk_at ''" -a backup -d 'Copy a SQLite database that is in use.'
 complete -c crosstalk -n "__crosstalk_at ''" -a restore -d 'Put a copy in the place of a SQLite database.'
 complete -c crosstalk -n "__crosstalk_at ''" -a verify -d 'Recount a database: ids, counts, search index and read positions.'
+complete -c crosstalk -n "__crosstalk_at ''" -a stats -d 'Show how large a database and each of its channels is.'
 complete -c crosstalk -n "__crosstalk_at ''" -a migrate -d 'Look at the tables of a database, or bring them up to date.'
 complete -c crosstalk -n "__crosstalk_at ''" -a version -d 'Print the version of this build and of what it stands on.'
 complete -c crosstalk -n "__crosstalk_at ''" -a completion -d 'Print a script that completes this command in your shell.'
@@ -355,6 +356,10 @@ complete -c crosstalk -n "__crosstalk_at ' verify'" -l help -d 'Show context-sen
 complete -c crosstalk -n "__crosstalk_at ' verify'" -l db -r -F -d 'The SQLite database. Without it: ~/.crosstalk/crosstalk.db.'
 complete -c crosstalk -n "__crosstalk_at ' verify'" -l database-url -x -d 'A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.'
 complete -c crosstalk -n "__crosstalk_at ' verify'" -l json -d 'Print one JSON object for each check.'
+complete -c crosstalk -n "__crosstalk_at ' stats'" -l help -d 'Show context-sensitive help.'
+complete -c crosstalk -n "__crosstalk_at ' stats'" -l db -r -F -d 'The SQLite database. Without it: ~/.crosstalk/crosstalk.db.'
+complete -c crosstalk -n "__crosstalk_at ' stats'" -l database-url -x -d 'A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.'
+complete -c crosstalk -n "__crosstalk_at ' stats'" -l json -d 'Print one JSON object.'
 complete -c crosstalk -n "__crosstalk_at ' migrate'" -a status -d 'Say which version the tables have, and what this build would change. Changes nothing.'
 complete -c crosstalk -n "__crosstalk_at ' migrate'" -a up -d 'Bring the tables up to date.'
 complete -c crosstalk -n "__crosstalk_at ' migrate'" -l help -d 'Show context-sensitive help.'

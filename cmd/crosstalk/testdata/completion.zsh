@@ -28,6 +28,7 @@ _crosstalk() {
 		' backup') at+=" $word" ;;
 		' restore') at+=" $word" ;;
 		' verify') at+=" $word" ;;
+		' stats') at+=" $word" ;;
 		' migrate') at+=" $word" ;;
 		' version') at+=" $word" ;;
 		' completion') at+=" $word" ;;
@@ -275,6 +276,8 @@ _crosstalk() {
 		' restore --database-url') skip=1 ;;
 		' verify --db') skip=1 ;;
 		' verify --database-url') skip=1 ;;
+		' stats --db') skip=1 ;;
+		' stats --database-url') skip=1 ;;
 		' migrate status') at+=" $word" ;;
 		' migrate up') at+=" $word" ;;
 		' migrate status --db') skip=1 ;;
@@ -516,6 +519,8 @@ _crosstalk() {
 	' restore --database-url') _message value; return ;;
 	' verify --db') _files; return ;;
 	' verify --database-url') _message value; return ;;
+	' stats --db') _files; return ;;
+	' stats --database-url') _message value; return ;;
 	' migrate status --db') _files; return ;;
 	' migrate status --database-url') _message value; return ;;
 	' migrate up --db') _files; return ;;
@@ -523,7 +528,7 @@ _crosstalk() {
 	esac
 	case "$at" in
 	'')
-		items=('serve:Run the hub: REST, WebSocket, Server-Sent Events and MCP on one port.' 'mcp:Serve one AI client over standard input and output.' 'mcp-config:Print what an AI client'"'"'s configuration must say.' 'send:Send a message, and wait for the answer if asked to.' 'tail:Show messages as they come.' 'channels:List channels.' 'keys:Make, list, rotate and revoke keys.' 'audit:Print who did what.' 'invites:Invite people to connect claude.ai, ChatGPT and their like.' 'instances:List who has been here, and who is online.' 'search:Search messages.' 'hook:Answer the events of Claude Code, so that sessions hear what is new.' 'data:Put, get, list and remove shared data.' 'export:Write out all messages of a channel.' 'bench:Load a hub, and tell what its users would have felt.' 'doctor:Find out what is wrong, and what to mend.' 'import:Take over the messages of another program.' 'config:Show every setting of serve, its value and where that came from.' 'backup:Copy a SQLite database that is in use.' 'restore:Put a copy in the place of a SQLite database.' 'verify:Recount a database: ids, counts, search index and read positions.' 'migrate:Look at the tables of a database, or bring them up to date.' 'version:Print the version of this build and of what it stands on.' 'completion:Print a script that completes this command in your shell.' '--help:Show context-sensitive help.' )
+		items=('serve:Run the hub: REST, WebSocket, Server-Sent Events and MCP on one port.' 'mcp:Serve one AI client over standard input and output.' 'mcp-config:Print what an AI client'"'"'s configuration must say.' 'send:Send a message, and wait for the answer if asked to.' 'tail:Show messages as they come.' 'channels:List channels.' 'keys:Make, list, rotate and revoke keys.' 'audit:Print who did what.' 'invites:Invite people to connect claude.ai, ChatGPT and their like.' 'instances:List who has been here, and who is online.' 'search:Search messages.' 'hook:Answer the events of Claude Code, so that sessions hear what is new.' 'data:Put, get, list and remove shared data.' 'export:Write out all messages of a channel.' 'bench:Load a hub, and tell what its users would have felt.' 'doctor:Find out what is wrong, and what to mend.' 'import:Take over the messages of another program.' 'config:Show every setting of serve, its value and where that came from.' 'backup:Copy a SQLite database that is in use.' 'restore:Put a copy in the place of a SQLite database.' 'verify:Recount a database: ids, counts, search index and read positions.' 'stats:Show how large a database and each of its channels is.' 'migrate:Look at the tables of a database, or bring them up to date.' 'version:Print the version of this build and of what it stands on.' 'completion:Print a script that completes this command in your shell.' '--help:Show context-sensitive help.' )
 		;;
 	' serve')
 		items=('--help:Show context-sensitive help.' '--addr:Listen here. localhost is both loopback addresses, an empty host is all interfaces. Without it: localhost:8787.' '--port:Listen on this port, as hosting platforms ask: on all interfaces if there is a key, else on loopback. --addr goes before.' '--server-url:Where clients reach this hub, such as https://bus.example.com.' '--pprof:Serve Go'"'"'s profiles here; a loopback address.' '--key:The key that every caller must show as Authorization: Bearer KEY. Give it as a variable: arguments can be seen by everyone on the machine.' '--allowed-host:Without a key, also answer to this name; for instance the machine'"'"'s own.' '--allowed-origin:Let web pages from here call the hub, such as https://app.example.com.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' '--listen-url:The same PostgreSQL database past a pooler: there other nodes are heard at once, and not a second late.' '--database-connections:Make at most so many connections to PostgreSQL, and two to hear other nodes. At least 3; without it: 5.' '--skip-import:Leave alone what a cross-claude-mcp has left in the same PostgreSQL database. Without it, it is taken over at the first start.' '--cleanup-days:Delete messages older than this; 0 keeps all. Without it: 30.' '--run-as:Started as root, give the database'"'"'s folder to this user and go on as it.' '--compat:MCP clients see the name cross-claude-mcp, for configurations that look for it, and may show a key as ?api_key=.' '--log-level:debug, info, warn or error. Only debug shows what messages say.' '--log-format:text, json, or auto: text on a terminal and JSON elsewhere.' '--wait-ceiling:No wait of an MCP client lasts longer. Without it: 25.' '--mutual-grace:After so long one of those that only wait for each other is told. Without it: 30000.' '--no-loop-guard:Let two agents that talk only to each other go on for ever.' '--trusted-proxy:Believe what these proxies say in X-Forwarded-For: addresses and ranges, such as 10.0.0.0/8.' '--limit-requests:Requests a second, of a caller and of an address; 0, here and below: no limit. Without it: 500.' '--limit-publishes:Messages a second, of a caller. Without it: 200.' '--limit-failures:Wrong keys a minute, of an address. Without it: 60.' '--limit-connections:WebSockets and streams open at once, of a caller and of an address. Without it: 1000.' '--limit-subscriptions:Channels subscribed to at once, of a caller. Without it: 20000.' '--limit-waits:Waits open at once, of a caller. Without it: 1000.' '--limit-bodies:Bodies above 2 MiB on their way at once, of a caller; four times as many of all. Without it: 4.' '--limit-mib:Messages and shared data stored in all. Without it: 20480.' '--limit-channel-mib:The same in one channel. Without it: 2048.' '--limit-channels:Channels in all. Without it: 20000.' '--limit-own-channels:Channels made in a day with one named key or grant. Without it: 1000.' )
@@ -644,6 +649,9 @@ _crosstalk() {
 		;;
 	' verify')
 		items=('--help:Show context-sensitive help.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' '--json:Print one JSON object for each check.' )
+		;;
+	' stats')
+		items=('--help:Show context-sensitive help.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' '--json:Print one JSON object.' )
 		;;
 	' migrate')
 		items=('status:Say which version the tables have, and what this build would change. Changes nothing.' 'up:Bring the tables up to date.' '--help:Show context-sensitive help.' )
