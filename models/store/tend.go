@@ -57,7 +57,7 @@ func (s *Store) tendLoop(ctx context.Context) {
 			more = more || !all
 		}
 		if err := done(); err != nil {
-			s.opt.Log.Error("lock cannot be let go", "error", err)
+			s.opt.Log.Error("tending did not end well", "error", err)
 		}
 		if more {
 			s.wrote.Store(true)

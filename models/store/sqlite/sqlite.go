@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -138,11 +139,12 @@ func (db *DB) Transact(ctx context.Context, fn func(tx *gorm.DB) error) error {
 }
 
 // Tend makes this process the one that tends the database, until done is called; done is nil if another one is.
-func (db *DB) Tend(context.Context) (done func() error, err error) {
+// Before it lets go it gives back free room.
+func (db *DB) Tend(ctx context.Context) (done func() error, err error) {
 	if mine, err := db.tend.TryLock(); err != nil || !mine {
 		return nil, err
 	}
-	return db.tend.Unlock, nil
+	return func() error { return errors.Join(db.shrink(ctx), db.tend.Unlock()) }, nil
 }
 
 // Close closes both handles; the last process to close writes the WAL back.
