@@ -107,6 +107,8 @@ func TestHooksBringWhatIsNewOnce(t *testing.T) {
 		if strings.Contains(got, "Between calls") || strings.Contains(got, "before bob came") {
 			t.Errorf("the context says too much:\n%s", got)
 		}
+		// What was shown is noted once the answer is written: a moment after the hook has ended.
+		does(t, getenv, "", "channels").well(t)
 		mentions(t, "another session's context", added(t, hooked(t, getenv, "SessionStart", "s2", nil, "prompt", "--as", "bob"), "SessionStart"), "(shown before)", "\none\n")
 		say("two")
 		got = reason(t, hooked(t, getenv, "Stop", "s2", map[string]any{"stop_hook_active": false}, "stop", "--as", "bob"))
