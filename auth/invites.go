@@ -48,7 +48,7 @@ func (g *Gate) CreateInvite(ctx context.Context, who models.Principal, i grants.
 	}
 	code = InvitePrefix + rand.Text() + rand.Text()
 	i.Hash, i.Scope, i.Channels, i.CreatedAt = access.Hash(code), k.Scope, k.Channels, models.TimeOf(time.Now())
-	return code, t.AddInvite(ctx, i)
+	return code, g.Noted(ctx, t.AddInvite(ctx, i), who, access.InviteMade, i.Name)
 }
 
 // Invites lists all invites, also those that are used up.
@@ -67,5 +67,5 @@ func (g *Gate) RevokeInvite(ctx context.Context, who models.Principal, name stri
 		return err
 	}
 	defer g.Changed()
-	return t.RevokeInvite(ctx, name)
+	return g.Noted(ctx, t.RevokeInvite(ctx, name), who, access.InviteEnded, name)
 }

@@ -89,6 +89,14 @@ func (g *Gate) DeleteKey(ctx context.Context, who models.Principal, name string)
 	return noted(ctx, t, t.DeleteKey(ctx, name), who, access.KeyDeleted, name)
 }
 
+// Noted keeps what who did, where that is kept, unless it failed with err, which it returns.
+func (g *Gate) Noted(ctx context.Context, err error, who models.Principal, did access.Action, subject string) error {
+	if g.keys == nil {
+		return err
+	}
+	return noted(ctx, g.keys, err, who, did, subject)
+}
+
 // noted keeps what who did, unless it failed with err, which it returns.
 func noted(ctx context.Context, t *access.Table, err error, who models.Principal, did access.Action, subject string) error {
 	if err == nil {

@@ -104,6 +104,7 @@ func (s *Server) allow(r *http.Request, asked request, v url.Values) (code strin
 	if err != nil {
 		return "", err
 	}
+	who.Address = s.from(r)
 	name := v.Get("label")
 	if strings.TrimSpace(name) == "" {
 		name = asked.client.Name

@@ -81,7 +81,7 @@ func (s *Server) consent(ctx context.Context, r request, who models.Principal, k
 	}
 	code := secret(codePrefix)
 	t := grants.Token{Hash: access.Hash(code), GrantID: g.ID, Kind: grants.Code, ExpiresAt: models.TimeOf(now.Add(codeLife))}
-	if err := s.Grants.Consent(ctx, g, t); err != nil {
+	if err := s.Gate().Noted(ctx, s.Grants.Consent(ctx, g, t), who, access.AppAllowed, g.Principal); err != nil {
 		return "", err
 	}
 	s.record("OAuth consent", g, "redirect", r.redirect.Host)
@@ -200,6 +200,7 @@ func (s *Server) issue(ctx context.Context, t grants.Token, g grants.Grant, now 
 	case "":
 	case models.Conflict:
 		s.record("OAuth grant ended: its "+string(t.Kind)+" was shown twice", g)
+		_ = s.Gate().Noted(ctx, nil, models.Principal{Name: g.Principal}, access.AppEnded, g.ClientName)
 		return issued{}, wrong("invalid_grant", "this "+string(t.Kind)+" was used before. Somebody else may have it, so the connection was ended: sign in again")
 	case models.NotFound:
 		return issued{}, invalidGrant()
@@ -236,6 +237,8 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 		case g.Client == id:
 			if err = s.Grants.End(r.Context(), g.ID); err == nil {
 				s.record("OAuth grant ended by its client", g)
+				who := models.Principal{Name: g.Principal, Address: s.from(r)}
+				_ = s.Gate().Noted(r.Context(), nil, who, access.AppEnded, g.ClientName)
 			}
 		}
 	}

@@ -204,6 +204,15 @@ func TestSignInFromTheCommandLineToTheTool(t *testing.T) {
 	if got := s.exchange(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {tokens.Refresh}, "client_id": {id}}); got.Error != "invalid_grant" {
 		t.Errorf("and is refreshed: %+v", got.Error)
 	}
+	audit := made("audit", "--json")
+	for _, want := range []string{
+		`"action":"create_invite","subject":"anna"`, `"action":"revoke_invite","subject":"anna"`,
+		`"principal":"invite:anna","person":"","address":"127.0.0.1","action":"connect_app"`,
+	} {
+		if !strings.Contains(audit, want) {
+			t.Errorf("no %s among\n%s", want, audit)
+		}
+	}
 	for _, secret := range []string{invite, tokens.Access, tokens.Refresh, signinKey} {
 		if strings.Contains(r.stderr.String()+r.stdout.String(), secret) {
 			t.Errorf("a secret is in the log:\n%s", r.stderr)

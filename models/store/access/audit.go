@@ -23,6 +23,10 @@ const (
 	KeyRotated   Action = "rotate_key"
 	KeyRevoked   Action = "revoke_key"
 	KeyDeleted   Action = "delete_key"
+	InviteMade   Action = "create_invite"
+	InviteEnded  Action = "revoke_invite"
+	AppAllowed   Action = "connect_app"    // a key's or an invite's holder let an app in
+	AppEnded     Action = "disconnect_app" // by itself, or because what it holds was shown twice
 	SignedIn     Action = "sign_in"
 	SignedOut    Action = "sign_out"
 	NewAddress   Action = "new_address"   // a credential was shown from there for the first time
