@@ -156,17 +156,22 @@ func (c *conn) prepare(r *http.Request) error {
 		}
 	}
 	c.who.Session = rand.Text()
-	if c.instance != "" {
+	var st *stream
+	if len(channels) > 0 {
+		if st, err = c.open(r.Context(), channels, after, c.instance); err != nil {
+			return fmt.Errorf("subscribe: %w", err)
+		}
+	}
+	if c.instance != "" { // after that: who is seen online hears what is said
 		if c.held, err = c.srv.hub.Hold(r.Context(), c.who, c.instance); err != nil {
+			if st != nil {
+				st.sub.Close()
+			}
 			return fmt.Errorf("hold %q: %w", c.instance, err)
 		}
 	}
 	c.send(appendWelcome(nil, c.srv.version, c.srv.hub.BusID()))
-	if len(channels) > 0 {
-		st, err := c.open(r.Context(), channels, after, c.instance)
-		if err != nil {
-			return fmt.Errorf("subscribe: %w", err)
-		}
+	if st != nil {
 		c.attach(st, nil)
 	}
 	if q.Get("presence") == "1" {

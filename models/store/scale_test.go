@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"crosstalk/internal/pgtest"
 	"crosstalk/models"
 )
 
@@ -21,7 +22,7 @@ var (
 
 // scale is a bus that grows: nearly all messages in one channel, and a thousand channels beside it.
 type scale struct {
-	path string
+	opt  Options
 	s    *Store
 	n    int
 	text func() string
@@ -36,7 +37,7 @@ const (
 func (c *scale) open(b *testing.B) {
 	b.Helper()
 	var err error
-	if c.s, err = Open(b.Context(), Options{Path: c.path}); err != nil {
+	if c.s, err = Open(b.Context(), c.opt); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -119,7 +120,15 @@ func (r read) median(b *testing.B) float64 {
 // BenchmarkScale reads a bus of 10,000 messages, and of more and more up to -messages. In the end retention takes half
 // of them while eight senders publish.
 func BenchmarkScale(b *testing.B) {
-	c := &scale{path: filepath.Join(b.TempDir(), "bus.db"), text: prose()}
+	b.Run("SQLite", func(b *testing.B) { grown(b, Options{Path: filepath.Join(b.TempDir(), "bus.db")}, *graphTo) })
+	b.Run("PostgreSQL", func(b *testing.B) {
+		c := pgtest.New(b, "max_wal_size = '4GB'", "shared_buffers = '1GB'")
+		grown(b, Options{URL: c.Database(b)}, strings.Replace(*graphTo, ".svg", "-postgresql.svg", 1))
+	})
+}
+
+func grown(b *testing.B, opt Options, picture string) {
+	c := &scale{opt: opt, text: prose()}
 	c.open(b)
 	defer func() { _ = c.s.Close() }()
 	c.register(b)
@@ -140,8 +149,8 @@ func BenchmarkScale(b *testing.B) {
 	}
 	before, during := c.prune(b)
 	fmt.Printf("\n%s\npublish with 8 senders, p99: %.1f ms, and %.1f ms while retention takes half\n", g.table(), before, during)
-	if *graphTo != "" {
-		if err := os.WriteFile(*graphTo, []byte(g.svg()), 0o644); err != nil {
+	if picture != "" {
+		if err := os.WriteFile(picture, []byte(g.svg()), 0o644); err != nil {
 			b.Fatal(err)
 		}
 	}
