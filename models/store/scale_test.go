@@ -147,13 +147,14 @@ func grown(b *testing.B, opt Options, picture string) {
 		}
 		g.add("start", n, c.restart(b))
 	}
-	before, during := c.prune(b)
-	fmt.Printf("\n%s\npublish with 8 senders, p99: %.1f ms, and %.1f ms while retention takes half\n", g.table(), before, during)
+	fmt.Printf("\n%s\n", g.table())
 	if picture != "" {
 		if err := os.WriteFile(picture, []byte(g.svg()), 0o644); err != nil {
 			b.Fatal(err)
 		}
 	}
+	before, during := c.prune(b)
+	fmt.Printf("publish with 8 senders, p99: %.1f ms, and %.1f ms while retention takes half\n", before, during)
 }
 
 // restart tells how long it takes to open the database again.
