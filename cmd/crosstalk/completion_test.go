@@ -92,12 +92,9 @@ func TestCompletionScripts(t *testing.T) {
 	}
 }
 
-func TestCompletionScriptsParseWhereTheShellIsInstalled(t *testing.T) {
+func TestCompletionScriptsParse(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		t.Run(shell, func(t *testing.T) {
-			if _, err := exec.LookPath(shell); err != nil {
-				t.Skip(err)
-			}
 			out, err := exec.CommandContext(t.Context(), shell, "-n", filepath.Join("testdata", "completion."+shell)).CombinedOutput()
 			if err != nil || len(out) > 0 {
 				t.Errorf("%v\n%s", err, out)
