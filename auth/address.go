@@ -73,7 +73,7 @@ func (g *Gate) Body(who models.Principal) (done func(), err error) { return g.li
 
 // failed counts a key that opened nothing.
 func (g *Gate) failed(r Request, err error) error {
-	if models.CodeOf(err) != models.Unauthenticated || r.key() == "" {
+	if models.CodeOf(err) != models.Unauthenticated || g.shown(r) == "" {
 		return err
 	}
 	g.seen.Failed(g.Address(r))

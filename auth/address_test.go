@@ -2,6 +2,7 @@ package auth
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"crosstalk/hub/limits"
@@ -112,5 +113,22 @@ func TestRequestsAreCountedOnce(t *testing.T) {
 		if _, err := bare.Check(r); err != nil {
 			t.Fatalf("without a key: %v", err)
 		}
+	}
+}
+
+// Where keys in URLs are read, guesses in URLs count as well.
+func TestGuessesInURLsCount(t *testing.T) {
+	g := gate(t, Config{Key: key, Compat: true, Limits: limits.New(limits.Config{Failures: 5})})
+	r := request("/mcp", "bus.example.com")
+	r.Remote, r.Query = netip.MustParseAddr("192.0.2.1"), "api_key=guess"
+	if !strings.Contains(g.Challenge(r), "invalid_token") {
+		t.Errorf("the challenge is %s", g.Challenge(r))
+	}
+	var err error
+	for range 8 {
+		_, err = g.Check(r)
+	}
+	if models.CodeOf(err) != models.RateLimited {
+		t.Errorf("the eighth guess: %v", err)
 	}
 }

@@ -211,14 +211,16 @@ func (g *Gate) stranger() models.Principal {
 const needsKey = "this hub needs a key: send it in the header Authorization: Bearer KEY (a browser's WebSocket: as the subprotocol " +
 	"bearer.BASE64URL-OF-KEY beside crosstalk.v1). A key in the URL is not read"
 
-// identify returns whose credential r shows.
-func (g *Gate) identify(r Request) (models.Principal, error) {
-	secret := r.key()
-	if secret == "" && g.compat {
-		secret = r.urlKey()
+// shown is the key that r shows, where one is looked for.
+func (g *Gate) shown(r Request) string {
+	if secret := r.key(); secret != "" || !g.compat {
+		return secret
 	}
-	return g.unlock(secret, r.Path)
+	return r.urlKey()
 }
+
+// identify returns whose credential r shows.
+func (g *Gate) identify(r Request) (models.Principal, error) { return g.unlock(g.shown(r), r.Path) }
 
 // unlock returns whose key a secret is, if it is good at path.
 func (g *Gate) unlock(secret, path string) (models.Principal, error) {
@@ -235,7 +237,7 @@ func (g *Gate) unlock(secret, path string) (models.Principal, error) {
 // Challenge is the WWW-Authenticate of the answer to r when Check finds that it is unauthenticated.
 func (g *Gate) Challenge(r Request) string {
 	var more []string
-	if r.key() != "" {
+	if g.shown(r) != "" {
 		more = append(more, `error="invalid_token"`)
 	}
 	if g.signin != nil {

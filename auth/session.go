@@ -74,12 +74,13 @@ func (g *Gate) SignOut(ctx context.Context, r Request) (cookie string, err error
 		return "", err
 	} else if ok && token != "" {
 		hash := access.Hash(token)
-		if who, err := g.person(token); err == nil {
-			who.Address = g.Address(r)
-			defer g.keys.Note(ctx, access.EventOf(who, access.SignedOut, who.Person))
-		}
+		who, unknown := g.person(token)
 		if err := g.keys.EndSession(ctx, hash); err != nil {
 			return "", err
+		}
+		if unknown == nil {
+			who.Address = g.Address(r)
+			g.keys.Note(ctx, access.EventOf(who, access.SignedOut, who.Person))
 		}
 		g.leases.end(hash)
 		g.Changed()

@@ -153,11 +153,11 @@ func (h *Hub) Publish(ctx context.Context, who models.Principal, d models.Draft)
 	if err := h.limits.Publish(who); err != nil {
 		return models.Receipt{}, err
 	}
-	if err := h.stored.Message(ctx, who, d.Channel, len(d.Content)); err != nil {
-		return models.Receipt{}, err
-	}
 	peer, exchanged, err := h.loops.Check(ctx, who, d.Channel, d.Sender)
 	if err != nil {
+		return models.Receipt{}, err
+	}
+	if err := h.stored.Message(ctx, who, d.Channel, len(d.Content)); err != nil {
 		return models.Receipt{}, err
 	}
 	d.Kind = who.Kind()

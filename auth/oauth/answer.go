@@ -3,7 +3,6 @@ package oauth
 import (
 	"encoding/json"
 	"errors"
-	"math"
 	"mime"
 	"net/http"
 	"net/url"
@@ -111,7 +110,7 @@ func (s *Server) slow(w http.ResponseWriter, r *http.Request, m *meter) bool {
 	return wait > 0
 }
 
-func seconds(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
+func seconds(d time.Duration) string { return strconv.FormatInt(models.Seconds(d), 10) }
 
 // form reads the fields of a POST from its body alone, each of which may come once; resource too, though it might.
 func form(r *http.Request) (url.Values, error) {

@@ -189,7 +189,7 @@ const (
 	mcpPrefix     = "ctm_"
 	ssePrefix     = "cte_"
 	refreshPrefix = "ctr_"
-	secretPrefix  = "cts_"
+	secretPrefix  = "ctp_"
 )
 
 // secret makes a new one, of 256 bits and more.
