@@ -10,6 +10,7 @@ import (
 
 const (
 	maxSeen   = 50_000 // pairs of caller and address in memory
+	maxFresh  = 1000   // new pairs between two flushes, which write them in one transaction
 	maxFailed = 1000   // addresses with wrong keys between two flushes; what is more is one sum
 	others    = "others"
 )
@@ -44,16 +45,14 @@ func (l *Log) Seen(who models.Principal) {
 	key := sight{who.Name, who.Address}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.seen[key] {
+	if l.seen[key] || len(l.fresh) >= maxFresh { // one that finds no room is new again when it comes next
 		return
 	}
 	if len(l.seen) >= maxSeen {
 		clear(l.seen)
 	}
 	l.seen[key] = true
-	if len(l.fresh) < maxSeen {
-		l.fresh = append(l.fresh, access.EventOf(who, access.NewAddress, who.Address))
-	}
+	l.fresh = append(l.fresh, access.EventOf(who, access.NewAddress, who.Address))
 }
 
 // Failed counts a wrong key.
