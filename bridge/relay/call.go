@@ -45,7 +45,7 @@ func (r *relay) call(ctx context.Context, m *message, line []byte) {
 	c := newCall(m, line)
 	var tool called
 	if r.live != nil {
-		tool = r.live.note(m)
+		tool = calledBy(m)
 		if a, ours, err := r.live.answer(ctx, tool); ours {
 			r.result(m.ID, a, err)
 			return

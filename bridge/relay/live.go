@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
@@ -47,10 +48,18 @@ type called struct {
 	Arguments json.RawMessage `json:"arguments"`
 }
 
-// note remembers under which name the client speaks.
-func (l *live) note(m *message) (c called) {
-	if m.Method != "tools/call" || json.Unmarshal(m.Params, &c) != nil || c.Name != "register" && c.Name != "send_message" {
-		return c
+// calledBy reads which tool a request is for, if it is for one.
+func calledBy(m *message) (c called) {
+	if m.Method != "tools/call" || json.Unmarshal(m.Params, &c) != nil {
+		return called{}
+	}
+	return c
+}
+
+// remember keeps under which name the client speaks, once the hub has let it.
+func (l *live) remember(c called) {
+	if c.Name != "register" && c.Name != "send_message" {
+		return
 	}
 	name, err := models.ParseInstance("sender", catalog.Parse(c.Arguments).Who("sender"))
 	l.mu.Lock()
@@ -58,7 +67,6 @@ func (l *live) note(m *message) (c called) {
 	if err == nil && (l.own[name] || len(l.own) < maxNames) {
 		l.own[name], l.last = true, name
 	}
-	return c
 }
 
 // answer answers a call of a tool that is about live push; ours is false for what is the hub's to answer.
@@ -98,6 +106,9 @@ func (l *live) amend(ctx context.Context, m *message, c called, answer *message,
 	var result map[string]any
 	if answer.Method != "" || len(answer.Error) > 0 || json.Unmarshal(answer.Result, &result) != nil {
 		return raw
+	}
+	if text, _ := json.Marshal(result["content"]); result["isError"] != true && !bytes.Contains(text, []byte("already in use")) {
+		l.remember(c)
 	}
 	switch {
 	case m.Method == "initialize":

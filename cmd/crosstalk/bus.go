@@ -76,6 +76,7 @@ func (h hubSettings) openHere(p *process, want needs) (*bus, error) {
 	if err != nil {
 		return nil, err
 	}
+	db.skipImport = true // that is for a hub to do, or for crosstalk import
 	if _, err := os.Stat(db.file); db.url == "" && want == there && errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no database at %s: name a hub with --url or CROSSTALK_URL, or the file with --db", db)
 	}

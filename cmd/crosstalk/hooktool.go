@@ -43,7 +43,9 @@ func (b *bus) tool(ctx context.Context, session, name string, args map[string]an
 		req.Header.Set("Authorization", "Bearer "+b.dial.Key)
 	}
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DialContext: b.dial.Dial, TLSHandshakeTimeout: 10 * time.Second, DisableKeepAlives: true}
-	res, err := (&http.Client{Transport: transport}).Do(req)
+	// A redirect, perhaps to where nothing is encrypted, must not get the key.
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	res, err := (&http.Client{Transport: transport, CheckRedirect: stay}).Do(req)
 	if err != nil {
 		return "", err
 	}

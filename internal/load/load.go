@@ -68,13 +68,12 @@ type run struct {
 type failures struct {
 	publish, refused, closed atomic.Int64
 
-	once  sync.Once
-	first error
+	first atomic.Pointer[error]
 }
 
 func (f *failures) note(n *atomic.Int64, err error) {
 	n.Add(1)
-	f.once.Do(func() { f.first = err })
+	f.first.CompareAndSwap(nil, &err)
 }
 
 // Run does it, and reports. It fails if nothing could be measured.
@@ -213,8 +212,8 @@ func (r *run) publish(ctx context.Context, readers []reader) (*Report, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	if r.published.Load() == 0 && r.failures.first != nil {
-		return nil, fmt.Errorf("nothing could be published: %w", r.failures.first)
+	if first := r.failures.first.Load(); first != nil && r.published.Load() == 0 {
+		return nil, fmt.Errorf("nothing could be published: %w", *first)
 	}
 	rep := r.report(publishers, readers)
 	rep.rates(published.Sub(began), delivered.Sub(began))

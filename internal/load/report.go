@@ -65,8 +65,8 @@ func (r *run) report(publishers []*publisher, readers []reader) *Report {
 		rep.OutOfOrder += t.outOfOrder
 		t.mu.Unlock()
 	}
-	if r.failures.first != nil {
-		rep.FirstFailure = r.failures.first.Error()
+	if first := r.failures.first.Load(); first != nil {
+		rep.FirstFailure = (*first).Error()
 	}
 	if r.PID > 0 {
 		rep.Server = &Server{PID: r.PID}
