@@ -155,16 +155,27 @@ func (h *Hub) Publish(ctx context.Context, who models.Principal, d models.Draft)
 	}
 	peer, exchanged, err := h.loops.Check(ctx, who, d.Channel, d.Sender)
 	if err != nil {
-		return models.Receipt{}, err
+		return h.answered(ctx, who, d, err)
 	}
-	if err := h.stored.Message(ctx, who, d.Channel, len(d.Content)); err != nil {
-		return models.Receipt{}, err
+	room, err := h.stored.Message(ctx, who, d.Channel, len(d.Content))
+	if err != nil {
+		return h.answered(ctx, who, d, err)
 	}
 	d.Kind = who.Kind()
 	verified := h.presence.speaks(who, d.Sender, d.Channel) || h.names.Owns(who, d.Sender)
 	r, err := h.store.Append(ctx, store.Append{Draft: d, Principal: who.Name, Verified: verified})
+	room.Settle(err == nil && !r.Duplicate)
 	r.Notice = loops.Notice(d.Channel, peer, exchanged)
 	return r, err
+}
+
+// answered returns what a message that is refused now was answered when it was stored, if its sender has only asked
+// again.
+func (h *Hub) answered(ctx context.Context, who models.Principal, d models.Draft, refused error) (models.Receipt, error) {
+	if r, found, err := h.store.Answered(ctx, store.Append{Draft: d, Principal: who.Name}); found && err == nil {
+		return r, nil
+	}
+	return models.Receipt{}, refused
 }
 
 // mayReply refuses to reply to what who cannot read, in the same words whether it is there or not.

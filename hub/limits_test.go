@@ -89,22 +89,63 @@ func TestCallersAreHeldToTheirLimits(t *testing.T) {
 
 func TestALoopIsToldAndStopped(t *testing.T) {
 	h := bounded(t, limits.Config{})
+	keyed := func(sender, key, content string) (models.Receipt, error) {
+		return h.Publish(t.Context(), anyone, models.Draft{Channel: "room", Sender: sender, Content: content, Type: models.TypeMessage, IdempotencyKey: key})
+	}
 	send := func(who models.Principal, sender string) (models.Receipt, error) {
 		return h.Publish(t.Context(), who, models.Draft{Channel: "room", Sender: sender, Content: "x", Type: models.TypeMessage})
 	}
-	for i := range loops.Most {
+	for i := range loops.Most - 1 {
 		r, err := send(anyone, []string{"ada", "bob"}[i%2])
 		told := strings.Contains(r.Notice, "message_type done")
 		if err != nil || told != (i+1 >= loops.Said) {
 			t.Fatalf("message %d: %q, %v", i+1, r.Notice, err)
 		}
 	}
-	_, err := send(anyone, "ada")
+	last, err := keyed("bob", "k", "the last")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = send(anyone, "ada")
 	wantLimited(t, "a loop", err)
+	if r, err := keyed("bob", "k", "the last"); err != nil || r.ID != last.ID || r.Seq != last.Seq || !r.Duplicate {
+		t.Errorf("who asks again for what was stored is told %+v, %v", r, err)
+	}
+	_, err = keyed("bob", "k", "another")
+	wantLimited(t, "the same key for another message", err)
+	_, err = keyed("ada", "k", "the last")
+	wantLimited(t, "the same key of another sender", err)
 	if _, err := send(models.Principal{Name: models.SharedPrincipal, Person: "Eve"}, "Eve"); err != nil {
 		t.Errorf("a person: %v", err)
 	}
 	if r, err := send(anyone, "ada"); err != nil || r.Notice != "" {
 		t.Errorf("then: %q, %v", r.Notice, err)
+	}
+}
+
+func TestWhatIsRefusedTakesNothing(t *testing.T) {
+	h := bounded(t, limits.Config{Bytes: 1000, OwnChannels: 1})
+	alice := holder("alice", "")
+	send := func(ch string, parent int64, bytes int) error {
+		_, err := h.Publish(t.Context(), alice, models.Draft{Channel: ch, Sender: "alice", Content: strings.Repeat("x", bytes), Type: models.TypeMessage, InReplyTo: parent})
+		return err
+	}
+	for range 3 { // there is no message 99
+		if err := send("never", 99, 900); models.CodeOf(err) != models.Invalid {
+			t.Fatal(err)
+		}
+	}
+	if err := send("first", 0, 900); err != nil {
+		t.Errorf("what was refused counts: %v", err)
+	}
+	wantLimited(t, "a channel that is not there, once refused", send("never", 0, 1))
+	if err := send("first", 0, 1); err != nil {
+		t.Errorf("in the channel that is there: %v", err)
+	}
+	d := models.Draft{Channel: "first", Sender: "alice", Content: strings.Repeat("x", 99), Type: models.TypeMessage, IdempotencyKey: "k"}
+	for i := range 3 { // the hub is full after the first
+		if r, err := h.Publish(t.Context(), alice, d); err != nil || r.Duplicate != (i > 0) {
+			t.Errorf("the same for the %d. time: %+v, %v", i+1, r, err)
+		}
 	}
 }

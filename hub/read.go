@@ -133,10 +133,13 @@ func (h *Hub) CreateChannel(ctx context.Context, who models.Principal, name, des
 	if err := who.NeedWrites(name); err != nil {
 		return err
 	}
-	if err := h.stored.Channel(ctx, who, name); err != nil {
+	room, err := h.stored.Channel(ctx, who, name)
+	if err != nil {
 		return err
 	}
-	return h.store.CreateChannel(ctx, name, description, who.Admin())
+	err = h.store.CreateChannel(ctx, name, description, who.Admin())
+	room.Settle(err == nil)
+	return err
 }
 
 // ShareData stores a text under its key; the answer is without content.
@@ -153,11 +156,14 @@ func (h *Hub) ShareData(ctx context.Context, who models.Principal, d models.Data
 	if err := h.names.Claim(ctx, who, d.Sender); err != nil {
 		return models.SharedData{}, err
 	}
-	if err := h.stored.Add(d.Channel, len(d.Content)); err != nil {
+	room, err := h.stored.Add(d.Channel, len(d.Content))
+	if err != nil {
 		return models.SharedData{}, err
 	}
 	h.Seen(who, d.Sender)
-	return h.store.ShareData(ctx, d, who.Channels)
+	data, err := h.store.ShareData(ctx, d, who.Channels)
+	room.Settle(err == nil)
+	return data, err
 }
 
 // home is the channel to which data belongs that who shares without naming one: the one that the sender used last, or

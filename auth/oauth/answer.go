@@ -8,12 +8,10 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"crosstalk/auth"
+	"crosstalk/hub/limits"
 	"crosstalk/models"
 )
 
@@ -139,56 +137,23 @@ func once(v url.Values) error {
 // meter says when something happens too often: from one address, or in all.
 type meter struct {
 	// Set by newMeter, then constant.
-	all   *rate.Limiter
-	every time.Duration
-	burst int
-
-	// Guarded by mu.
-	mu   sync.Mutex
-	each map[string]*rate.Limiter
+	each *limits.Rates
+	all  *limits.Rates // of everybody
 }
-
-// maxAddresses is how many addresses are remembered before those are forgotten that have been quiet.
-const maxAddresses = 10000
 
 // newMeter allows allBurst at once and one more each allEvery, and so for each address.
 func newMeter(allEvery time.Duration, allBurst int, every time.Duration, burst int) *meter {
-	return &meter{all: rate.NewLimiter(rate.Every(allEvery), allBurst), every: every, burst: burst, each: map[string]*rate.Limiter{}}
+	return &meter{each: limits.NewRates(every, burst), all: limits.NewRates(allEvery, allBurst)}
 }
 
 // wait is how long whoever is at an address must wait; 0: they may go on, and that counts.
 func (m *meter) wait(address string, now time.Time) time.Duration {
-	mine, all := m.of(address).ReserveN(now, 1), m.all.ReserveN(now, 1)
-	wait := max(mine.DelayFrom(now), all.DelayFrom(now))
+	mine, wait := m.each.Take(address, now)
 	if wait > 0 {
-		mine.CancelAt(now)
-		all.CancelAt(now)
+		return wait
+	}
+	if _, wait = m.all.Take("", now); wait > 0 {
+		mine.GiveBack()
 	}
 	return wait
-}
-
-func (m *meter) of(address string) *rate.Limiter {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	l := m.each[address]
-	if l == nil {
-		if len(m.each) >= maxAddresses {
-			m.forget()
-		}
-		l = rate.NewLimiter(rate.Every(m.every), m.burst)
-		m.each[address] = l
-	}
-	return l
-}
-
-// forget drops the quiet, and where all are loud, all: the common limit holds without them.
-func (m *meter) forget() {
-	for a, l := range m.each {
-		if l.Tokens() >= float64(m.burst) {
-			delete(m.each, a)
-		}
-	}
-	if len(m.each) >= maxAddresses {
-		clear(m.each)
-	}
 }

@@ -2,10 +2,10 @@ package oauth
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -239,16 +239,22 @@ func TestAWrongKeyIsRefusedAndSlowedDown(t *testing.T) {
 	}
 }
 
-func TestTheMeterForgetsTheQuiet(t *testing.T) {
-	d := newDesk(t, base)
-	m := d.registrations
-	r := httptest.NewRequest("POST", "/", nil)
-	for i := range maxAddresses + 100 {
-		r.RemoteAddr = "host-" + strings.Repeat("x", i%7) + string(rune('a'+i%26)) + ":" + string(rune(i))
-		m.of(r.RemoteAddr)
+func TestTheMeterCountsForOneAndForAll(t *testing.T) {
+	m := newMeter(time.Minute, 3, time.Second, 2)
+	now := time.Unix(1e9, 0)
+	for i, try := range []struct {
+		address string
+		wait    time.Duration
+	}{
+		{"a", 0}, {"a", 0}, {"a", time.Second}, {"b", 0}, // a's third did not count for all
+		{"b", time.Minute}, {"c", time.Minute},
+	} {
+		if got := m.wait(try.address, now); got != try.wait {
+			t.Errorf("%d, %s: wait %s, want %s", i, try.address, got, try.wait)
+		}
 	}
-	if n := len(m.each); n > maxAddresses {
-		t.Errorf("it remembers %d addresses", n)
+	if got := m.wait("b", now.Add(time.Minute)); got != 0 {
+		t.Errorf("in time: wait %s", got)
 	}
 }
 

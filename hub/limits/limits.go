@@ -29,7 +29,7 @@ type Limits struct {
 	config Config
 
 	enforced                                                      atomic.Bool
-	requests, publishes, failures                                 rates
+	requests, publishes, failures                                 Rates
 	connections, addressConnections, subscriptions, waits, bodies counts
 }
 
@@ -65,7 +65,7 @@ func (l *Limits) Arrive(address string) error {
 	if !l.on() || address == "" {
 		return nil
 	}
-	if wait := l.requests.take("at "+address, time.Now()); wait > 0 {
+	if _, wait := l.requests.Take("at "+address, time.Now()); wait > 0 {
 		return slowDown(wait, "requests from your address")
 	}
 	return nil
@@ -76,7 +76,7 @@ func (l *Limits) Request(who models.Principal) error {
 	if !l.on() || who.Name == "" {
 		return nil
 	}
-	if wait := l.requests.take("by "+who.Name, time.Now()); wait > 0 {
+	if _, wait := l.requests.Take("by "+who.Name, time.Now()); wait > 0 {
 		return slowDown(wait, "requests")
 	}
 	return nil
@@ -87,7 +87,7 @@ func (l *Limits) Publish(who models.Principal) error {
 	if !l.on() {
 		return nil
 	}
-	if wait := l.publishes.take(who.Name, time.Now()); wait > 0 {
+	if _, wait := l.publishes.Take(who.Name, time.Now()); wait > 0 {
 		return slowDown(wait, "messages")
 	}
 	return nil
@@ -99,7 +99,7 @@ func (l *Limits) Failure(address string) error {
 	if !l.on() || address == "" {
 		return nil
 	}
-	if wait := l.failures.take(address, time.Now()); wait > 0 {
+	if _, wait := l.failures.Take(address, time.Now()); wait > 0 {
 		return slowDown(wait, "wrong keys from your address")
 	}
 	return nil

@@ -99,21 +99,21 @@ func TestRatesAreOfEachCallerAndEachAddress(t *testing.T) {
 
 func TestManyCallersTakeNoMoreThanTheirMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var r rates
+		var r Rates
 		r.per(1)
 		for i := range maxKept {
 			if i == maxKept/2 {
 				time.Sleep(time.Minute) // the first half is quiet from here on
 			}
-			r.take(fmt.Sprint(i), time.Now())
+			r.Take(fmt.Sprint(i), time.Now())
 		}
 		for range bursts {
-			r.take("busy", time.Now())
+			r.Take("busy", time.Now())
 		}
 		if n := len(r.each); n > maxKept/2+1 {
 			t.Errorf("%d callers are remembered", n)
 		}
-		if r.take("busy", time.Now()) == 0 {
+		if _, wait := r.Take("busy", time.Now()); wait == 0 {
 			t.Error("who is busy was forgotten")
 		}
 	})

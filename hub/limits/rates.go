@@ -13,9 +13,9 @@ const (
 	maxKept = 100_000 // callers in memory; beyond, those that have been quiet are forgotten
 )
 
-// rates bounds how often each of many does something. Its zero value bounds nothing.
-type rates struct {
-	// Set by per, then constant.
+// Rates bounds how often each of many does something. Its zero value, and nil, bound nothing.
+type Rates struct {
+	// Set by whoever makes it, then constant.
 	limit rate.Limit
 	burst int
 
@@ -23,16 +23,49 @@ type rates struct {
 	each map[string]*rate.Limiter
 }
 
-func (r *rates) per(second float64) {
+// NewRates lets each do something so often at once, and once more each every.
+func NewRates(every time.Duration, burst int) *Rates {
+	return &Rates{limit: rate.Every(every), burst: burst}
+}
+
+func (r *Rates) per(second float64) {
 	r.limit, r.burst = rate.Limit(second), max(1, int(second*bursts))
 }
 
-// take counts one, or says how long to wait until there is room for it.
-func (r *rates) take(key string, now time.Time) (wait time.Duration) {
-	if r.limit <= 0 {
-		return 0
+// perDay allows so many in a day, all at once if need be.
+func (r *Rates) perDay(n int64) {
+	r.limit, r.burst = rate.Limit(float64(n)/(24*time.Hour).Seconds()), int(n)
+}
+
+// Turn is one that was counted. Its zero value is none.
+type Turn struct {
+	one *rate.Reservation
+	at  time.Time
+}
+
+// GiveBack has it count no more.
+func (t Turn) GiveBack() {
+	if t.one != nil {
+		t.one.CancelAt(t.at) // of a later time than it began nothing could be given back
 	}
+}
+
+// Take counts one, or says how long to wait until there is room for it.
+func (r *Rates) Take(key string, now time.Time) (turn Turn, wait time.Duration) {
+	if r == nil || r.limit <= 0 {
+		return Turn{}, 0
+	}
+	turn = Turn{r.of(key, now).ReserveN(now, 1), now}
+	if wait = turn.one.DelayFrom(now); wait > 0 {
+		turn.GiveBack()
+		return Turn{}, wait
+	}
+	return turn, 0
+}
+
+func (r *Rates) of(key string, now time.Time) *rate.Limiter {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	one := r.each[key]
 	if one == nil {
 		if r.each == nil {
@@ -47,15 +80,5 @@ func (r *rates) take(key string, now time.Time) (wait time.Duration) {
 		one = rate.NewLimiter(r.limit, r.burst)
 		r.each[key] = one
 	}
-	r.mu.Unlock()
-	turn := one.ReserveN(now, 1)
-	if wait = turn.DelayFrom(now); wait > 0 {
-		turn.CancelAt(now)
-	}
-	return wait
-}
-
-// perDay is a limit of so many in a day, all at once if need be.
-func perDay(n int64) (rate.Limit, int) {
-	return rate.Limit(float64(n) / (24 * time.Hour).Seconds()), int(n)
+	return one
 }

@@ -29,7 +29,7 @@ type Stored struct {
 	mu    sync.Mutex
 	known map[string]bool // channels that exist: none ever goes
 
-	made rates // channels, by principal
+	made Rates // channels, by principal
 }
 
 // NewStored makes the account of a store.
@@ -37,7 +37,7 @@ func NewStored(l *Limits, s *store.Store) *Stored {
 	st := &Stored{limits: l, store: s}
 	st.usage.Store(&store.Usage{})
 	if l != nil && l.config.OwnChannels > 0 {
-		st.made.limit, st.made.burst = perDay(l.config.OwnChannels)
+		st.made.perDay(l.config.OwnChannels)
 	}
 	return st
 }
@@ -72,52 +72,82 @@ func (s *Stored) measure(ctx context.Context) {
 	s.grown.Add(-grown)
 }
 
-// Message counts a message for a channel, which may be new, or says why it may not be stored.
-func (s *Stored) Message(ctx context.Context, who models.Principal, ch string, bytes int) error {
-	if err := s.Channel(ctx, who, ch); err != nil {
-		return err
-	}
-	return s.Add(ch, bytes)
+// Room is what has been taken for something that is about to be stored. Its zero value is nothing.
+type Room struct {
+	stored *Stored
+	ch     string // a channel that was not there yet, else empty
+	bytes  int64
+	turn   Turn
 }
 
-// Add counts so many bytes for a channel, or for none, or says why they may not be stored.
-func (s *Stored) Add(ch string, bytes int) error {
+// Settle says whether it was stored. If not, what was taken is given back.
+func (r Room) Settle(stored bool) {
+	switch {
+	case r.stored == nil:
+	case !stored:
+		r.stored.grown.Add(-r.bytes)
+		r.turn.GiveBack()
+	case r.ch != "":
+		r.stored.learn(r.ch)
+	}
+}
+
+// Message takes room for a message in a channel, which may be new, or says why it may not be stored.
+func (s *Stored) Message(ctx context.Context, who models.Principal, ch string, bytes int) (Room, error) {
+	room, err := s.Channel(ctx, who, ch)
+	if err != nil {
+		return Room{}, err
+	}
+	content, err := s.Add(ch, bytes)
+	if err != nil {
+		room.Settle(false)
+		return Room{}, err
+	}
+	room.stored, room.bytes = content.stored, content.bytes
+	return room, nil
+}
+
+// Add takes room for so many bytes in a channel, or in none, or says why they may not be stored.
+func (s *Stored) Add(ch string, bytes int) (Room, error) {
 	if !s.limits.on() {
-		return nil
+		return Room{}, nil
 	}
 	u, c := s.usage.Load(), &s.limits.config
 	if c.Bytes > 0 && u.Bytes+s.grown.Load()+int64(bytes) > c.Bytes {
-		return full("this hub stores %d MiB, and may store no more: ask whoever runs it to delete data or to raise --limit-mib", u.Bytes>>20)
+		return Room{}, full("this hub stores %d MiB, and may store no more: ask whoever runs it to delete data or to raise --limit-mib", u.Bytes>>20)
 	}
 	if held := u.Full[ch]; held > 0 {
-		return full("channel %q stores %d MiB, and may store no more: use another channel, delete shared data, or ask whoever runs the hub to raise --limit-channel-mib", ch, held>>20)
+		return Room{}, full("channel %q stores %d MiB, and may store no more: use another channel, delete shared data, or ask whoever runs the hub to raise --limit-channel-mib", ch, held>>20)
 	}
 	s.grown.Add(int64(bytes))
-	return nil
+	return Room{stored: s, bytes: int64(bytes)}, nil
 }
 
-// Channel says why a channel may not be made, if it is not there yet.
-func (s *Stored) Channel(ctx context.Context, who models.Principal, ch string) error {
+// Channel takes room for a channel if it is not there yet, or says why it may not be made.
+func (s *Stored) Channel(ctx context.Context, who models.Principal, ch string) (Room, error) {
 	if !s.limits.on() || s.knows(ch) {
-		return nil
+		return Room{}, nil
 	}
 	there, err := s.store.HasChannel(ctx, ch)
 	if err != nil {
-		return err
+		return Room{}, err
 	}
-	if !there {
-		if most := s.limits.config.Channels; most > 0 && s.usage.Load().Channels >= most {
-			return full("there are %d channels, and may be no more: use one of them", most)
-		}
-		if who.Named() {
-			if wait := s.made.take(who.Name, time.Now()); wait > 0 {
-				return models.After(models.Errorf(models.RateLimited,
-					"you have made %d channels today: use one of them, or ask whoever runs the hub to raise --limit-own-channels", s.limits.config.OwnChannels), wait)
-			}
+	if there {
+		s.learn(ch)
+		return Room{}, nil
+	}
+	if most := s.limits.config.Channels; most > 0 && s.usage.Load().Channels >= most {
+		return Room{}, full("there are %d channels, and may be no more: use one of them", most)
+	}
+	room := Room{stored: s, ch: ch}
+	if who.Named() {
+		var wait time.Duration
+		if room.turn, wait = s.made.Take(who.Name, time.Now()); wait > 0 {
+			return Room{}, models.After(models.Errorf(models.RateLimited,
+				"you have made %d channels today: use one of them, or ask whoever runs the hub to raise --limit-own-channels", s.limits.config.OwnChannels), wait)
 		}
 	}
-	s.learn(ch)
-	return nil
+	return room, nil
 }
 
 func full(format string, args ...any) error {

@@ -41,35 +41,54 @@ func TestWhatIsStoredIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, s, "messages and data of the channel are counted", func() bool { return s.usage.Load().Full["crew"] == 500 })
-	err := s.Message(t.Context(), alice(), "crew", 1)
+	add := func(ch string, bytes int) error {
+		_, err := s.Add(ch, bytes)
+		return err
+	}
+	_, err := s.Message(t.Context(), alice(), "crew", 1)
 	wantWait(t, err, 600)
 	if err == nil || !strings.Contains(err.Error(), `"crew"`) {
 		t.Error(err)
 	}
-	wantWait(t, s.Add("crew", 1), 600)
-	if err := s.Message(t.Context(), alice(), "other", 500); err != nil {
+	wantWait(t, add("crew", 1), 600)
+	room, err := s.Message(t.Context(), alice(), "other", 500)
+	if err != nil {
 		t.Errorf("another channel: %v", err)
 	}
 	// What came since it was measured counts in all.
-	wantWait(t, s.Add("", 1), 600)
-	s.measure(t.Context()) // the 500 bytes were never stored
-	if err := s.Add("", 1); err != nil {
+	wantWait(t, add("", 1), 600)
+	room.Settle(false)
+	if room, err = s.Message(t.Context(), alice(), "other", 500); err != nil {
+		t.Errorf("after what was refused: %v", err)
+	}
+	wantWait(t, add("", 1), 600)
+	s.measure(t.Context())
+	room.Settle(false) // late: it is no more in what has grown
+	s.measure(t.Context())
+	if err := add("", 500); err != nil {
 		t.Errorf("after a measure: %v", err)
 	}
+	s.measure(t.Context())
 	if err := st.DeleteData(t.Context(), "k", ""); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, s, "there is room again", func() bool { return s.Add("crew", 1) == nil })
+	eventually(t, s, "there is room again", func() bool { return add("crew", 1) == nil })
 }
 
 func TestChannelsAreBounded(t *testing.T) {
 	st, s := bus(t, Config{Channels: 3, OwnChannels: 1})
 	make := func(who models.Principal, ch string) error {
 		t.Helper()
-		err := s.Channel(t.Context(), who, ch)
+		refused, err := s.Channel(t.Context(), who, ch)
+		refused.Settle(false)
+		if err != nil {
+			return err
+		}
+		room, err := s.Channel(t.Context(), who, ch)
 		if err == nil {
 			err = st.CreateChannel(t.Context(), ch, "", false)
 		}
+		room.Settle(err == nil)
 		s.measure(t.Context())
 		return err
 	}

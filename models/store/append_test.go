@@ -192,6 +192,12 @@ func keysMakeSendsHarmless(t *testing.T, db database) {
 			if models.CodeOf(err) != models.Conflict || !strings.Contains(err.Error(), `"k"`) {
 				t.Errorf("%s, another %s: %v", name, what, err)
 			}
+			if _, _, asked := s.Answered(t.Context(), a.with(change)); fmt.Sprint(asked) != fmt.Sprint(err) {
+				t.Errorf("%s, another %s, asked only: %v", name, what, asked)
+			}
+		}
+		if r, found, err := s.Answered(t.Context(), a); r != again || !found || err != nil {
+			t.Errorf("%s, asked only: %+v, %v", name, r, err)
 		}
 		// What the sender did not choose may differ.
 		if r := post(t, s, a.with(func(a *Append) { a.Verified = !a.Verified })); r != again {
@@ -205,6 +211,9 @@ func keysMakeSendsHarmless(t *testing.T, db database) {
 		"key":       func(a *Append) { a.IdempotencyKey = "K" },
 		"no key":    func(a *Append) { a.IdempotencyKey = "" },
 	} {
+		if r, found, err := s.Answered(t.Context(), a.with(change)); found || err != nil {
+			t.Errorf("another %s was answered %+v, %v", what, r, err)
+		}
 		if r := post(t, s, a.with(change)); r.Duplicate || r.ID <= first.ID {
 			t.Errorf("another %s: %+v", what, r)
 		}

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"gorm.io/gorm"
 
 	"crosstalk/models"
+	"crosstalk/models/store/ledger"
 )
 
 const (
@@ -219,4 +221,22 @@ func (s *Store) Tail(ctx context.Context, ch string, limit int) (list []Spoken, 
 		return tx.Table("messages").Select("sender", "kind", "created_at").Where("channel = ?", ch).Order(s.words.InChannel() + " DESC").Limit(limit).Scan(&list).Error
 	})
 	return list, err
+}
+
+// Answered returns what an append was answered when it was stored before, under the same idempotency key. Without a
+// key, nothing was.
+func (s *Store) Answered(ctx context.Context, a Append) (r models.Receipt, found bool, err error) {
+	if a.IdempotencyKey == "" {
+		return r, false, nil
+	}
+	p := &pending{Append: a}
+	var was []ledger.First
+	err = s.Reader(ctx).Table("idempotency").Select("message_id AS id", "seq", "digest", "created_at AS at").
+		Where("principal = ? AND sender = ? AND key = ?", a.Principal, a.Sender, a.IdempotencyKey).Limit(1).Scan(&was).Error
+	if err != nil || len(was) == 0 {
+		return r, false, s.reading(err)
+	}
+	b := appender{now: models.TimeOf(time.Now()), head: ledger.Head{Firsts: map[ledger.Key]ledger.First{p.key(): was[0]}}}
+	found, err = b.find(p)
+	return p.receipt, found, err
 }
