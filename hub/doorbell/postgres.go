@@ -110,8 +110,12 @@ func (b *Postgres) connected(ctx context.Context, work func(c *pgx.Conn) error) 
 	return work(c)
 }
 
-// notify rings for this process. A ring that could not be sent is sent over the next connection.
+// notify rings for this process. A ring that could not be sent is sent over the next connection. A connection is good
+// over which a notification can be sent, and begins with one that nobody listens to.
 func (b *Postgres) notify(ctx context.Context, c *pgx.Conn, good func()) error {
+	if err := b.exec(ctx, c, "SELECT pg_notify('crosstalk', '')"); err != nil {
+		return err
+	}
 	good()
 	ticker := time.NewTicker(b.pulse)
 	defer ticker.Stop()

@@ -79,6 +79,18 @@ func query(t *testing.T, url, statement string) (n int) {
 	return n
 }
 
+func exec(t *testing.T, url, statement string) {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close(context.Background()) }()
+	if _, err := c.Exec(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestNodesHearEachOtherAndNotThemselves(t *testing.T) {
 	url := pgtest.Start(t)
 	a, b, other := dial(t, url, "bus", quiet()), dial(t, url, "bus", quiet()), dial(t, url, "bus2", quiet())
@@ -142,6 +154,27 @@ func TestComesBackAfterTheDatabase(t *testing.T) {
 	if n := log.count("out of order"); n != 2 {
 		t.Errorf("the loss was told %d times", n)
 	}
+}
+
+// Where connections can be made and nothing can be rung over them, that is told once.
+func TestIsGoodWhenItHasRung(t *testing.T) {
+	var log lines
+	url := pgtest.Start(t)
+	for _, statement := range []string{
+		"CREATE SCHEMA broken", "CREATE SEQUENCE broken.tries",
+		"CREATE FUNCTION broken.pg_notify(text, text) RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM nextval(''broken.tries''); RAISE ''not here''; END'",
+	} {
+		exec(t, url, statement)
+	}
+	a, b := dial(t, url+"&search_path=broken,pg_catalog", "x", slog.New(slog.NewTextHandler(&log, nil))), dial(t, url, "x", quiet())
+	a.Ring()
+	eventually(t, "it is tried again", func() bool { return query(t, url, "SELECT last_value::int FROM broken.tries") >= 3 })
+	if lost, good := log.count("out of order"), log.count("works again"); lost != 1 || good != 0 {
+		t.Errorf("told %d times that it is out of order, %d times that it works", lost, good)
+	}
+	exec(t, url, "DROP FUNCTION broken.pg_notify(text, text)")
+	rings(t, b, true)
+	eventually(t, "it is told to work", func() bool { return log.count("works again") == 1 })
 }
 
 func TestRingsBeforeItRunsAreKept(t *testing.T) {
