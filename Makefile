@@ -1,6 +1,7 @@
 # make test    everything that CI runs, and nothing that CI does not
 # make lint    more linters, where they are installed or can be reached
 # make bench   every benchmark
+# make soak    breaks things around the program for SECONDS and follows every message; SEED= plays one again, STORE=sqlite or postgres
 # make graph   what reads cost from 10,000 to 5 million messages, drawn into docs/img/scale.svg (half an hour)
 # make build   ./crosstalk, one static binary
 # make release one for each of six kinds of machine, and their checksums, in dist/
@@ -14,7 +15,7 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
-.PHONY: build release test lint bench graph tools format
+.PHONY: build release test lint bench soak graph tools format
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o crosstalk ./cmd/crosstalk
@@ -57,6 +58,15 @@ lint:
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
+
+# What the random choices follow from, 0 for others each time; and the database, empty for both at the same time.
+SECONDS = 300
+SEED = 0
+STORE =
+
+soak:
+	go test ./internal/faults -run '^TestSoak$$' -count 1 -parallel 2 -v -timeout $$(( $(SECONDS) + 900 ))s \
+		-soak.seconds $(SECONDS) -seed $(SEED) -soak.store '$(STORE)'
 
 graph:
 	mkdir -p docs/img

@@ -91,11 +91,12 @@ func (s *server) profile(t *testing.T, what string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, behind, _ := strings.Cut(string(log), `"msg":"profiles","url":"`)
-	url, _, found := strings.Cut(behind, `"`)
-	if !found {
+	const says = `"msg":"profiles","url":"`
+	at := strings.LastIndex(string(log), says) // of the last start
+	if at < 0 {
 		t.Fatal("the server's log does not say where its profiles are")
 	}
+	url, _, _ := strings.Cut(string(log[at+len(says):]), `"`)
 	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
 	res, err := c.Get(url + what)
 	if err != nil {
