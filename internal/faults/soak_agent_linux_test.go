@@ -116,12 +116,13 @@ type agent struct {
 	// Owned by run.
 	random   *rand.Rand
 	session  *session
-	seen     []int64 // ids, each once
-	shown    []int64 // by the last answer, when nothing was asked over its session since
-	lost     bool    // the last answer is
-	again    bool    // all of shown must be shown again
-	repeated bool    // some of shown was shown before: by that it is read
-	begun    bool    // it has had its first look
+	seen     []int64   // ids, each once
+	shown    []int64   // by the last answer, when nothing was asked over its session since
+	lost     bool      // the last answer is
+	again    bool      // all of shown must be shown again
+	repeated bool      // some of shown was shown before: by that it is read
+	troubled time.Time // when an answer was lost last
+	begun    bool      // it has had its first look
 }
 
 func newAgent(x *soak, name string, at func() string, channel string) *agent {
@@ -140,13 +141,22 @@ func (a *agent) run(ctx context.Context) {
 			return
 		}
 		if err != nil {
-			a.session, a.lost, a.shown, a.again = newSession(a.soak, a.name), true, nil, false
-		} else if len(a.shown) > 0 && !a.repeated && !a.again && a.random.IntN(20) == 0 { // leaves with what it was shown unread
+			a.begin()
+		} else if len(a.shown) > 0 && !a.repeated && !a.again && time.Since(a.troubled) > lingers && a.random.IntN(10) == 0 { // leaves with what it was shown unread
 			a.soak.count("MCP sessions left unread", 1)
 			a.session, a.again = newSession(a.soak, a.name), true
 		}
 		wait(ctx, time.Duration(100+a.random.IntN(900))*time.Millisecond)
 	}
+}
+
+// lingers is more than a wait lasts whose client has gone unnoticed. What that shows counts as shown, and a message that is shown
+// twice counts as read.
+const lingers = 15 * time.Second
+
+// begin begins anew after an answer was lost.
+func (a *agent) begin() {
+	a.session, a.lost, a.shown, a.again, a.troubled = newSession(a.soak, a.name), true, nil, false, time.Now()
 }
 
 // finish reads what is left, once all is stored.
@@ -162,7 +172,7 @@ func (a *agent) finish(ctx context.Context) {
 			return
 		}
 		if err != nil {
-			a.session, a.lost, a.shown, a.again = newSession(a.soak, a.name), true, nil, false
+			a.begin()
 			wait(ctx, 100*time.Millisecond)
 		}
 	}
@@ -179,7 +189,7 @@ func (a *agent) finish(ctx context.Context) {
 	}
 }
 
-var shownLine = regexp.MustCompile(`(?m)^#(\d+) \[message\] "publisher-\d+" \(.*\n<msg k=\w+>\n(.*)`)
+var shownLine = regexp.MustCompile(`(?m)^#(\d+) \[message\] "publisher-\d+" \((.*)\n<msg k=\w+>\n(.*)`)
 
 func (a *agent) read(ctx context.Context, waits bool) error {
 	addr := a.at()
@@ -229,7 +239,7 @@ func (a *agent) take(text string) error {
 		if err != nil {
 			return wrong("id %q: %v", m[1], err)
 		}
-		if err := a.soak.ledger.sawPart(id, m[2], a.name); err != nil {
+		if err := a.soak.ledger.sawPart(id, m[3], a.name); err != nil {
 			return err
 		}
 		switch {
@@ -244,6 +254,7 @@ func (a *agent) take(text string) error {
 			a.soak.count("messages shown again over MCP", 1)
 		}
 		a.shown = append(a.shown, id)
+		a.repeated = a.repeated || strings.HasSuffix(m[2], "(shown before)")
 	}
 	return nil
 }

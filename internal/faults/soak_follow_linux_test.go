@@ -113,6 +113,17 @@ func (f *follower) passes(id int64) error {
 	return nil
 }
 
+// leaves says whether it hangs up now, to come back with its cursor.
+func (f *follower) leaves() bool {
+	if f.random.IntN(200) > 0 {
+		return false
+	}
+	f.soak.count("readers hung up and came back", 1)
+	return true
+}
+
+var errLeft = errors.New("it hung up")
+
 // take accepts the message that must come next.
 func (f *follower) take(m *row) error {
 	f.mu.Lock()
@@ -177,6 +188,9 @@ func (f *follower) socket(ctx context.Context, addr string) error {
 		if err == nil {
 			err = f.frame(text)
 		}
+		if err == nil && f.leaves() {
+			return errLeft
+		}
 		if err != nil {
 			if c := codeOf(err); c == 4008 || c == 1012 || c == 1013 || c == 1006 {
 				f.soak.count(fmt.Sprintf("sockets ended with %d", c), 1)
@@ -239,6 +253,9 @@ func (f *follower) stream(ctx context.Context, addr string) error {
 		case "data":
 			if err := f.event(event, value); err != nil {
 				return err
+			}
+			if f.leaves() {
+				return errLeft
 			}
 		case "id":
 			// The id of a message stands before its data; one without data passes over what was hidden.
