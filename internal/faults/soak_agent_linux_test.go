@@ -176,6 +176,9 @@ func (a *agent) finish(ctx context.Context) {
 			wait(ctx, 100*time.Millisecond)
 		}
 	}
+	if ctx.Err() != nil || a.soak.failed() != nil {
+		return
+	}
 	from := int64(1)
 	if len(a.seen) > 0 {
 		from = a.seen[0] // what its first look showed

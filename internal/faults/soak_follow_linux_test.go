@@ -137,10 +137,10 @@ func (f *follower) take(m *row) error {
 		return wrong("message %d, seq %d of %s, came again or late: after %d", m.ID, m.Seq, m.Channel, f.cursor)
 	case m.ID <= f.last[m.Channel]:
 		return wrong("message %d, seq %d of %s, came again or late: after %d of the channel", m.ID, m.Seq, m.Channel, f.last[m.Channel])
+	case f.channels[0] == every && m.ID != f.cursor+1:
+		return wrong("message %d came after %d. Missing: %s", m.ID, f.cursor, f.soak.ledger.whatID(f.cursor+1))
 	case m.Seq != next:
 		return wrong("message %d, seq %d of %s, came after seq %d (id %d). Missing: %s", m.ID, m.Seq, m.Channel, next-1, f.last[m.Channel], f.soak.ledger.what(m.Channel, next))
-	case f.channels[0] == every && m.ID != f.cursor+1:
-		return wrong("message %d came after %d", m.ID, f.cursor)
 	}
 	f.seqs[m.Channel], f.last[m.Channel] = m.Seq, m.ID
 	f.cursor = max(f.cursor, m.ID)

@@ -204,6 +204,16 @@ func (l *ledger) upTo(id int64) map[string]int64 {
 	return seqs
 }
 
+// whatID describes the message that has an id.
+func (l *ledger) whatID(id int64) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if id >= 1 && id <= int64(len(l.ids)) && l.ids[id-1] != nil {
+		return l.ids[id-1].String()
+	}
+	return fmt.Sprintf("id %d, of which nobody was told yet", id)
+}
+
 // what describes the message that has a seq in a channel.
 func (l *ledger) what(ch string, seq int64) string {
 	l.mu.Lock()

@@ -210,9 +210,25 @@ func (x *soak) end(t *testing.T) {
 		a.finish(t.Context())
 	}
 	x.client.CloseIdleConnections()
-	stored := x.inside(t)
-	for _, problem := range x.ledger.close(stored) {
+	if x.failed() == nil { // else what follows would only be its consequence
+		x.compare(t)
+	}
+	for _, err := range x.all() {
+		t.Error(err)
+	}
+	if !t.Failed() {
+		t.Log(x.report())
+	}
+}
+
+// compare looks at what is left: in the database, of the nodes, and in what they logged.
+func (x *soak) compare(t *testing.T) {
+	t.Helper()
+	for _, problem := range x.ledger.close(x.inside(t)) {
 		x.failf("%s", problem)
+	}
+	if x.ledger.acked.Load() == 0 {
+		x.failf("nothing was acknowledged, so nothing is proved")
 	}
 	for _, n := range x.nodes {
 		x.levels.settle(t, n)
@@ -223,15 +239,6 @@ func (x *soak) end(t *testing.T) {
 	}
 	x.verify()
 	x.levels.judge()
-	if x.ledger.acked.Load() == 0 {
-		x.failf("nothing was acknowledged, so nothing is proved")
-	}
-	for _, err := range x.all() {
-		t.Error(err)
-	}
-	if !t.Failed() {
-		t.Log(x.report())
-	}
 }
 
 // inside reads what is stored from the database itself.
