@@ -224,14 +224,14 @@ func (a *agent) read(ctx context.Context, waits bool) error {
 // the hub could not write down that it was shown.
 func (a *agent) take(text string) error {
 	before, again := a.shown, a.again
-	a.shown, a.again = nil, false
 	if strings.HasPrefix(text, "No new messages") || strings.HasPrefix(text, "The server is restarting") || strings.HasPrefix(text, "This wait") {
-		a.shown, a.again = before, again
 		if again && strings.HasPrefix(text, "No new messages") {
 			return wrong("it left having been shown %v, came back, and is told that nothing is new", before)
 		}
+		a.repeated = true // by this call, what the answer before showed is read
 		return nil
 	}
+	a.shown, a.again = nil, false
 	first, _, _ := strings.Cut(text, "\n")
 	found := shownLine.FindAllStringSubmatch(text, -1)
 	if len(found) == 0 || strings.Contains(first, "newest") && len(a.seen) > 0 {
