@@ -164,6 +164,7 @@ func (b *Bridge) handler(name string, fn tool) server.ToolHandlerFunc {
 		}
 		answer, err := fn(ctx, c, in)
 		if err != nil {
+			c.meter().Reject(err)
 			return b.refuse(ctx, name, err), nil
 		}
 		return mcp.NewToolResultText(answer.String()), nil

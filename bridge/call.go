@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"crosstalk/models"
+	"crosstalk/models/meter"
 )
 
 // Call is one request as its transport sees it: who calls and over what, and in the end whether the
@@ -15,6 +16,7 @@ type Call struct {
 	Who      models.Principal // Who.Session is the live stdio process, empty over HTTP
 	Conn     string           // the stdio process or MCP session by which shown becomes read; empty if every call stands alone
 	Progress Progress         // nil when the client gave no token
+	Meter    *meter.Door      // of the door it came in by; nil: nobody looks at what is counted
 
 	// Guarded by mu.
 	mu    sync.Mutex
@@ -38,6 +40,14 @@ func callOf(ctx context.Context) *Call {
 		return c
 	}
 	return &Call{Who: models.Principal{Name: models.SharedPrincipal}}
+}
+
+// meter is where the call is counted.
+func (c *Call) meter() *meter.Door {
+	if c.Meter == nil {
+		return &meter.Door{}
+	}
+	return c.Meter
 }
 
 // Done tells what became of the answer. Only what was written counts as shown: written is false if the

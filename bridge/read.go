@@ -158,12 +158,24 @@ func doneNote(a *fence.Answer, ask hub.Ask, messages []models.Message) {
 	}
 }
 
+// countShown notes which messages the client got.
+func (c *Call) countShown(r *hub.Reading) {
+	m := c.meter()
+	m.Deliver(len(r.Messages))
+	for i := range r.Messages {
+		if r.ShownBefore(&r.Messages[i]) {
+			m.Again.Add(1)
+		}
+	}
+}
+
 // shows hands a reading to the client: it counts as shown once the answer is written.
 func (b *Bridge) shows(c *Call, r *hub.Reading) {
 	c.then(func(ctx context.Context, written bool) {
 		if !written {
 			return
 		}
+		c.countShown(r)
 		if err := r.Shown(ctx); err != nil {
 			b.log.Warn("what was shown was not noted: it will be shown again", "error", err)
 		}

@@ -65,6 +65,7 @@ func (b *Bridge) publish(ctx context.Context, c *Call, d models.Draft) (models.R
 			return r, err
 		}
 	}
+	c.meter().Accept(r.Duplicate)
 	c.then(func(_ context.Context, written bool) { b.lost.Note(send, r, written) })
 	if err := b.hub.Acted(context.WithoutCancel(ctx), c.Who, d.Sender, c.Conn, d.Channel); err != nil {
 		b.log.Warn("a send was not noted: what was shown before it will be shown again", "error", err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"crosstalk/models"
+	"crosstalk/models/meter"
 	"crosstalk/models/store"
 )
 
@@ -33,6 +34,7 @@ type feed struct {
 	behind chan struct{} // size 1
 	most   int           // bytes that all rings may hold
 	onRing func()        // who else listens to the bell
+	meter  *meter.Hub
 
 	position atomic.Int64 // all up to here is in the rings; advanced after they have it
 	looked   atomic.Int64 // when the log was last looked at, Unix ms
@@ -47,8 +49,8 @@ type feed struct {
 	shrunk time.Time // since when the log ends before the position; owned by run
 }
 
-func newFeed(st *store.Store, o Options, head int64) *feed {
-	f := &feed{store: st, bell: o.Bell, log: o.Log, behind: make(chan struct{}, 1), most: ringsBytes, rooms: map[string]*room{}}
+func newFeed(st *store.Store, o Options, head int64, m *meter.Hub) *feed {
+	f := &feed{store: st, bell: o.Bell, log: o.Log, behind: make(chan struct{}, 1), most: ringsBytes, meter: m, rooms: map[string]*room{}}
 	f.position.Store(head)
 	f.looked.Store(time.Now().UnixMilli())
 	return f
@@ -60,7 +62,7 @@ func (f *feed) committed(batch []models.Message) {
 	next := batch[0].ID <= f.position.Load()+1
 	var touched []*room
 	if next {
-		touched = f.add(batch)
+		touched = f.add(batch, f.store.Meter().Oldest.Load())
 	}
 	f.mu.Unlock()
 	for _, r := range touched {
@@ -82,8 +84,9 @@ func (f *feed) look() {
 	}
 }
 
-// add passes messages to their rooms, those that are new, and returns the rooms to wake.
-func (f *feed) add(batch []models.Message) (touched []*room) {
+// add passes messages to their rooms, those that are new, and returns the rooms to wake. handedIn is when the first of
+// them was; 0: not known.
+func (f *feed) add(batch []models.Message, handedIn int64) (touched []*room) {
 	position := f.position.Load()
 	every := f.rooms[models.Every]
 	for i := range batch {
@@ -95,7 +98,7 @@ func (f *feed) add(batch []models.Message) (touched []*room) {
 		if room == nil && every == nil {
 			continue
 		}
-		e := newEntry(batch[i])
+		e := newEntry(batch[i], handedIn)
 		if room != nil {
 			touched = f.push(room, e, touched)
 		}
@@ -111,6 +114,7 @@ func (f *feed) add(batch []models.Message) (touched []*room) {
 		f.bytes -= f.cold.clear()
 		f.unlink(f.cold)
 	}
+	f.meter.RingBytes.Store(int64(f.bytes))
 	return touched
 }
 
@@ -171,6 +175,7 @@ func (f *feed) leave(p *seat) {
 	defer f.mu.Unlock()
 	if p.leave() == 0 {
 		f.bytes -= p.room.clear()
+		f.meter.RingBytes.Store(int64(f.bytes))
 		f.unlink(p.room)
 		delete(f.rooms, p.room.channel)
 	}
@@ -204,6 +209,7 @@ func (f *feed) run(ctx context.Context) error {
 		case <-f.behind:
 		case <-e.rung:
 			heard = true
+			f.meter.Heard.Add(1)
 			f.onRing()
 		case <-e.rested:
 			e.listen()
@@ -281,8 +287,9 @@ func (f *feed) catchUp(ctx context.Context) (news bool, err error) {
 		if err != nil {
 			return news, err
 		}
+		f.lag(batch)
 		f.mu.Lock()
-		touched := f.add(batch)
+		touched := f.add(batch, 0)
 		if len(batch) < feedPage { // what is missing up to head, retention took
 			f.position.Store(max(head, f.position.Load()))
 		}
@@ -292,6 +299,13 @@ func (f *feed) catchUp(ctx context.Context) (news bool, err error) {
 		}
 	}
 	return news, nil
+}
+
+// lag notes how late this process reads what another one stored.
+func (f *feed) lag(batch []models.Message) {
+	if n := len(batch); n > 0 {
+		f.meter.Lag.Add(time.Since(batch[n-1].CreatedAt.Time()))
+	}
 }
 
 // errSetBack ends the hub: ids that its subscribers have passed would be given to other messages. They come back to the

@@ -12,6 +12,7 @@ import (
 	"crosstalk/hub/loops"
 	"crosstalk/hub/names"
 	"crosstalk/models"
+	"crosstalk/models/meter"
 	"crosstalk/models/store"
 	"crosstalk/models/store/access"
 )
@@ -46,6 +47,7 @@ type Hub struct {
 	limits   *limits.Limits
 	stored   *limits.Stored
 	loops    *loops.Guard // nil: none
+	meter    *meter.Hub
 	draining chan struct{}
 
 	drain sync.Once
@@ -60,8 +62,10 @@ func New(st *store.Store, o Options) (*Hub, error) {
 	if err != nil {
 		return nil, err
 	}
+	counts := &meter.Hub{}
 	var ring func()
 	if o.Bell != nil {
+		o.Bell = counted{o.Bell, counts}
 		ring = o.Bell.Ring
 	}
 	table := access.New(st)
@@ -69,10 +73,10 @@ func New(st *store.Store, o Options) (*Hub, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := newWaits(st, o)
+	w := newWaits(st, o, counts)
 	h := &Hub{
-		store: st, access: table, log: o.Log, names: owned, feed: newFeed(st, o, head), presence: newPresence(st, w, o.Log),
-		limits: o.Limits, stored: limits.NewStored(o.Limits, st), waits: w, inbox: newInbox(), draining: make(chan struct{}),
+		store: st, access: table, log: o.Log, names: owned, feed: newFeed(st, o, head, counts), presence: newPresence(st, w, o.Log),
+		limits: o.Limits, stored: limits.NewStored(o.Limits, st), waits: w, inbox: newInbox(), meter: counts, draining: make(chan struct{}),
 	}
 	h.feed.onRing = func() {
 		w.look()
@@ -101,6 +105,31 @@ func (h *Hub) Run(ctx context.Context) error {
 
 // Drain answers all who wait: what they wait for will not come from this process.
 func (h *Hub) Drain() { h.drain.Do(func() { close(h.draining) }) }
+
+// Meter is what is counted here.
+func (h *Hub) Meter() *meter.Hub { return h.meter }
+
+// MayMeasure refuses who may not read what is counted: it tells of all channels, though of none by name.
+func (h *Hub) MayMeasure(who models.Principal) error { return who.NeedAll() }
+
+// RingLimit is how many bytes all rings may hold.
+const RingLimit = ringsBytes
+
+// Position is the id of the newest message that was passed on here, and when the log was last looked at.
+func (h *Hub) Position() (id int64, looked models.Time) {
+	return h.feed.position.Load(), models.Time(h.feed.looked.Load())
+}
+
+// counted is a bell whose rings from here are counted.
+type counted struct {
+	Bell
+	meter *meter.Hub
+}
+
+func (c counted) Ring() {
+	c.meter.Rung.Add(1)
+	c.Bell.Ring()
+}
 
 // BusID names the database; it changes when the database is replaced.
 func (h *Hub) BusID() string { return h.store.BusID() }

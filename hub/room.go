@@ -11,6 +11,10 @@ import (
 type Entry struct {
 	models.Message
 	Event []byte // {"type":"message","message":Message}
+
+	// HandedIn is when the message was, or another one that was stored with it, by meter.Now; 0 where that is not known: of
+	// what was read from the log.
+	HandedIn int64
 }
 
 const (
@@ -18,10 +22,10 @@ const (
 	eventTail = `}`
 )
 
-func newEntry(m models.Message) *Entry {
+func newEntry(m models.Message, handedIn int64) *Entry {
 	event := make([]byte, 0, 320+len(m.Content)+len(m.Content)/16)
 	event = m.AppendJSON(append(event, eventHead...))
-	return &Entry{Message: m, Event: append(event, eventTail...)}
+	return &Entry{Message: m, Event: append(event, eventTail...), HandedIn: handedIn}
 }
 
 // JSON is the Message inside Event.

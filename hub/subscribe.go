@@ -62,6 +62,7 @@ func (h *Hub) Subscribe(ctx context.Context, who models.Principal, want Subscrip
 		return nil, err
 	}
 	s.left = left
+	h.meter.Subscribers.Add(1)
 	return s, nil
 }
 
@@ -123,6 +124,7 @@ func (s *Subscriber) Close() {
 		s.hub.feed.leave(p)
 	}
 	s.left()
+	s.hub.meter.Subscribers.Add(-1)
 }
 
 // Ready appends to dst what is in memory, about maxBytes of it. behind says that what comes next
@@ -185,6 +187,7 @@ func (s *Subscriber) Next(ctx context.Context, dst []*Entry, maxBytes int) ([]*E
 
 // readLog appends what comes next in the log.
 func (s *Subscriber) readLog(ctx context.Context, dst []*Entry, maxBytes int) ([]*Entry, error) {
+	s.hub.meter.RingMisses.Add(1)
 	begin, size := len(dst), 0
 	top := s.hub.feed.position.Load()
 	last := top
@@ -194,7 +197,7 @@ func (s *Subscriber) readLog(ctx context.Context, dst []*Entry, maxBytes int) ([
 			return dst[:begin], err
 		}
 		for i := range batch {
-			dst = append(dst, newEntry(batch[i]))
+			dst = append(dst, newEntry(batch[i], 0))
 			size += len(dst[len(dst)-1].Event)
 		}
 		if len(batch) == s.rows {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"crosstalk/models"
+	"crosstalk/models/meter"
 	"crosstalk/models/store"
 )
 
@@ -22,6 +23,7 @@ type waits struct {
 	log   *slog.Logger
 	grace time.Duration
 	kick  chan struct{} // size 1
+	meter *meter.Hub
 
 	writing sync.Mutex // held while rows are on their way to the store; mu comes after it
 
@@ -36,9 +38,9 @@ type waits struct {
 	last int64 // the newest row of the store that was looked at; owned by run
 }
 
-func newWaits(st *store.Store, o Options) *waits {
+func newWaits(st *store.Store, o Options, m *meter.Hub) *waits {
 	w := &waits{
-		store: st, bell: o.Bell, log: o.Log, grace: o.Grace, kick: make(chan struct{}, 1),
+		store: st, bell: o.Bell, log: o.Log, grace: o.Grace, kick: make(chan struct{}, 1), meter: m,
 		open: map[waitKey]*wait{}, byRoom: map[string]map[*wait]bool{},
 	}
 	if w.grace <= 0 {
@@ -66,6 +68,7 @@ func (ws *waits) begin(ctx context.Context, who models.Principal, ask Ask, role 
 		ws.byRoom[ch][w] = true
 	}
 	ws.begun = append(ws.begun, w)
+	ws.meter.Waits.Add(1)
 	ws.look()
 	return ctx, w
 }
@@ -84,6 +87,7 @@ func (ws *waits) end(w *wait) {
 		}
 	}
 	ws.ended = append(ws.ended, w.token)
+	ws.meter.Waits.Add(-1)
 	ws.look()
 }
 

@@ -73,6 +73,17 @@ func (who Principal) NeedReads(ch string) error {
 	return Errorf(Forbidden, "channel %q is none of those that your key has to do with: %s", ch, strings.ReplaceAll(string(who.Channels), ",", ", "))
 }
 
+// NeedAll returns a refusal unless who may read all channels.
+func (who Principal) NeedAll() error {
+	if err := who.Need(ScopeRead); err != nil {
+		return err
+	}
+	if who.Restricted() {
+		return Errorf(Forbidden, "this tells of all channels, and your key has to do with some only: ask for one of scope read without channels")
+	}
+	return nil
+}
+
 // NeedWrites returns a refusal unless who may write to a channel.
 func (who Principal) NeedWrites(ch string) error {
 	if err := who.Need(ScopeWrite); err != nil {

@@ -15,6 +15,8 @@ import (
 	"crosstalk/auth"
 	"crosstalk/hub"
 	"crosstalk/models"
+	"crosstalk/models/meter"
+	"crosstalk/rest/metrics"
 )
 
 // Options are what the door stands on.
@@ -24,6 +26,9 @@ type Options struct {
 	Version   string
 	ServerURL string // where clients reach the hub, for the API description; empty: where they got it
 	Log       *slog.Logger
+
+	Meter   *meter.Door      // of this door; nil: nobody looks at what is counted
+	Metrics *metrics.Metrics // GET /metrics; nil: there are none
 }
 
 // door serves requests. Nothing in it changes but bodies, which see to that themselves.
@@ -77,6 +82,9 @@ func newDoor(o Options) *door {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Meter == nil {
+		o.Meter = &meter.Door{}
+	}
 	return &door{Options: o, description: describe(o.ServerURL, o.Version), bodies: newBodies()}
 }
 
@@ -123,6 +131,7 @@ func (d *door) routes() []route {
 		get("/health", d.health),
 		get("/livez", d.alive),
 		get("/readyz", d.ready),
+		{fiber.MethodGet, "/metrics", d.metrics},
 		{fiber.MethodGet, "/openapi.json", d.openAPI},
 		{fiber.MethodPost, auth.SessionPath, d.signIn},
 		{fiber.MethodGet, auth.SessionPath, d.session},

@@ -46,6 +46,9 @@ func (d *door) sendMessage(who models.Principal, in *messageBody, q *query) (any
 		return nil, err
 	}
 	r, err := d.Hub.Publish(context.Background(), who, draft)
+	if err == nil {
+		d.Meter.Accept(r.Duplicate)
+	}
 	return receipt(r), err
 }
 
@@ -97,6 +100,9 @@ func (d *door) messages(who models.Principal, q *query) (any, error) {
 	p, err := d.Hub.Messages(ctx, who, ask, wait)
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
+	}
+	if err == nil {
+		d.Meter.Deliver(len(p.Messages))
 	}
 	return page{p}, err
 }

@@ -40,6 +40,23 @@ func (d *door) openAPI(c *fiber.Ctx) error {
 	return nil
 }
 
+// metrics answers who may read all channels: the sums tell of all of them.
+func (d *door) metrics(c *fiber.Ctx) error {
+	if d.Metrics == nil {
+		return fiber.ErrNotFound
+	}
+	if err := d.Hub.MayMeasure(caller(c)); err != nil {
+		return err
+	}
+	b, kind, err := d.Metrics.Write(c.Get(fiber.HeaderAccept))
+	if err != nil {
+		return err
+	}
+	send(c.Context(), fiber.StatusOK, b)
+	c.Context().Response.Header.SetContentType(kind)
+	return nil
+}
+
 // healthy is what monitors and clients of the predecessor read.
 type healthy struct {
 	Status   string `json:"status"`

@@ -114,6 +114,7 @@ func (d *door) guard(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		defer func() {
 			if p := recover(); p != nil {
+				d.Meter.RejectCode(models.Internal)
 				d.Log.Error("request panicked", "method", string(ctx.Method()), "path", string(ctx.Path()), "panic", p, "stack", string(debug.Stack()))
 				send(ctx, fiber.StatusInternalServerError, body(models.Text(errPanic), models.Internal))
 			}
@@ -123,6 +124,7 @@ func (d *door) guard(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 			ctx.Request.Header.SetMethod(fiber.MethodTrace)
 		}
 		if uri := ctx.RequestURI(); uri[0] != '/' || bytes.HasPrefix(uri, []byte("//")) {
+			d.Meter.RejectCode(models.Invalid)
 			// A target that names a host: what reads it next may see another host or path.
 			send(ctx, fiber.StatusBadRequest, body("the request target must be a path, such as /api/messages/general", models.Invalid))
 			return
@@ -144,6 +146,7 @@ func (d *door) fail(c *fiber.Ctx, err error) error {
 	if own, ok := errors.AsType[*fiber.Error](err); ok {
 		var text string
 		status, text = d.refusal(c, own)
+		d.Meter.RejectCode(codeOf(status))
 		b = body(text, codeOf(status))
 	} else {
 		status, b = d.failure(err, c.Method(), c.Path())
@@ -166,6 +169,7 @@ func hint(status int, wait int64, set func(name, value string)) {
 // failure maps an error to its status and body, and logs it if it is internal.
 func (d *door) failure(err error, method, path string) (status int, b []byte) {
 	code := models.CodeOf(err)
+	d.Meter.RejectCode(code)
 	if code == models.Internal {
 		d.Log.Error("request failed", "method", method, "path", path, "error", err)
 	}

@@ -40,7 +40,7 @@ func TestWhatHTTPRefusesIsJSON(t *testing.T) {
 				b.refused(t, 405, models.Invalid, "only "+allow, method, path, "")
 			}
 		}
-		for _, path := range []string{"/", "/api", "/api/", "/api/nothing", "/api/messages/c/1/x", "/api/data/a/b", "/metrics", "/openapi.yaml"} {
+		for _, path := range []string{"/", "/api", "/api/", "/api/nothing", "/api/messages/c/1/x", "/api/data/a/b", "/measures", "/openapi.yaml"} {
 			b.refused(t, 404, models.NotFound, "nothing at this path", "GET", path, "")
 			b.refused(t, 404, models.NotFound, "nothing at this path", "BREW", path, "")
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"crosstalk/auth"
 	"crosstalk/hub"
 	"crosstalk/models"
+	"crosstalk/models/meter"
 )
 
 const (
@@ -37,6 +39,7 @@ func Stream(o Options) http.Handler {
 		}
 		who, err := d.Gate.Check(auth.FromHTTP(r))
 		if err == nil && r.Method != http.MethodGet {
+			d.Meter.RejectCode(models.Invalid)
 			w.Header().Set("Allow", http.MethodGet)
 			refuse(w, http.StatusMethodNotAllowed, body(r.Method+" is not possible here, only GET", models.Invalid))
 			return
@@ -45,6 +48,8 @@ func Stream(o Options) http.Handler {
 			var left func()
 			if left, err = d.Gate.Connect(who); err == nil {
 				defer left()
+				d.Meter.Open.Add(1)
+				defer d.Meter.Open.Add(-1)
 				ctx, stop := d.Gate.Bind(r.Context(), who)
 				defer stop()
 				err = d.stream(w, r.WithContext(ctx), who)
@@ -87,7 +92,8 @@ func (d *door) stream(w http.ResponseWriter, r *http.Request, who models.Princip
 		return err
 	}
 	defer sub.Close()
-	out := &events{w: w, rc: http.NewResponseController(w)}
+	d.countResume(sub, want)
+	out := &events{w: w, rc: http.NewResponseController(w), meter: d.Meter}
 	if err := out.welcome(d.Hub.BusID(), sub, want.Channels); err != nil {
 		return err
 	}
@@ -97,6 +103,15 @@ func (d *door) stream(w http.ResponseWriter, r *http.Request, who models.Princip
 	}
 	_ = out.rc.SetWriteDeadline(time.Now().Add(streamWrite)) // for the end of the answer; a client that is gone needs none
 	return nil
+}
+
+// countResume counts a stream that goes on after what its client has.
+func (d *door) countResume(sub *hub.Subscriber, want hub.Subscription) {
+	if want.After == nil || *want.After <= 0 {
+		return
+	}
+	lost := func(ch string) bool { return !sub.Recovered(ch) }
+	d.Meter.Resume(!slices.ContainsFunc(want.Channels, lost))
 }
 
 // untilBeat writes messages as they come until the next position is due. It returns false when the
@@ -149,6 +164,8 @@ type events struct {
 	rc  *http.ResponseController
 	buf []byte
 	err error
+
+	meter *meter.Door
 }
 
 // welcome begins the conversation.
@@ -182,7 +199,20 @@ func (e *events) messages(entries []*hub.Entry) {
 		e.buf = append(append(e.buf, "\nevent: message\ndata: "...), m.JSON()...)
 		e.buf = append(e.buf, "\n\n"...)
 	}
-	e.flush()
+	if e.flush(); e.err == nil {
+		e.count(entries)
+	}
+}
+
+// count notes what was written.
+func (e *events) count(entries []*hub.Entry) {
+	e.meter.Deliver(len(entries))
+	for _, m := range entries {
+		if m.HandedIn > 0 { // the first of them took longest
+			e.meter.Arrive(time.Duration(meter.Now() - m.HandedIn))
+			return
+		}
+	}
 }
 
 // position moves the client's cursor past what was hidden from it, and keeps proxies from giving up.
@@ -197,5 +227,8 @@ func (e *events) flush() {
 	}
 	if _, e.err = e.w.Write(e.buf); e.err == nil {
 		e.err = e.rc.Flush()
+	}
+	if errors.Is(e.err, os.ErrDeadlineExceeded) {
+		e.meter.Slow.Add(1)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"crosstalk/auth"
 	"crosstalk/bridge/wire/rpc"
 	"crosstalk/models"
+	"crosstalk/models/meter"
 )
 
 // HTTP serves all revisions of the protocol on one path: those that begin with initialize, with sessions, and 2026-07-28
@@ -26,7 +27,9 @@ type streamable struct {
 }
 
 func newStreamable(o *Options) *streamable {
-	return &streamable{Options: o, sessions: newSessions(func(conn string) { o.Bridge.Left(conn, "") })}
+	known := newSessions(func(conn string) { o.Bridge.Left(conn, "") })
+	known.meter = o.Meter
+	return &streamable{Options: o, sessions: known}
 }
 
 func (h *streamable) serveHTTP(w http.ResponseWriter, r *http.Request, who models.Principal) {
@@ -124,6 +127,9 @@ func isSessionID(id string) bool {
 
 // door lets in whom the gate lets in, and pages of configured origins read the answers.
 func (o *Options) door(methods string, next func(http.ResponseWriter, *http.Request, models.Principal)) http.Handler {
+	if o.Meter == nil {
+		o.Meter = &meter.Door{}
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q, h := auth.FromHTTP(r), w.Header()
 		h.Set("Cache-Control", "no-store")
@@ -147,8 +153,11 @@ func (o *Options) door(methods string, next func(http.ResponseWriter, *http.Requ
 			var left func()
 			if left, err = o.Gate.Connect(who); err == nil {
 				defer left()
+				o.Meter.Open.Add(1)
+				defer o.Meter.Open.Add(-1)
 			}
 		}
+		o.Meter.Reject(err)
 		switch code := models.CodeOf(err); code {
 		case "":
 			ctx, stop := o.Gate.Bind(r.Context(), who)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"crosstalk/models"
+	"crosstalk/models/meter"
 )
 
 const (
@@ -16,7 +17,9 @@ const (
 // sessions are the MCP sessions on HTTP. Ids of one principal mean nothing to another. An id that is not known, because it
 // was forgotten or comes from before a restart, is a session like any other; only one that its client has deleted is not.
 type sessions struct {
-	left func(conn string) // told of sessions that are over
+	// Set before use, then constant.
+	left  func(conn string) // told of sessions that are over
+	meter *meter.Door       // nil: nobody looks at what is counted
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -64,6 +67,7 @@ func (t *sessions) enter(who models.Principal, id string) *session {
 	}
 	u.by++
 	over := t.expire()
+	t.count()
 	t.mu.Unlock()
 	t.bury(over)
 	return u.session
@@ -104,6 +108,7 @@ func (t *sessions) remove(who models.Principal, id string) {
 	t.mu.Lock()
 	u := t.used[conn]
 	delete(t.used, conn)
+	t.count()
 	if u != nil && u.place != nil {
 		t.idle.Remove(u.place)
 	}
@@ -116,6 +121,13 @@ func (t *sessions) remove(who models.Principal, id string) {
 	t.mu.Unlock()
 	if u != nil {
 		t.bury([]*session{u.session})
+	}
+}
+
+// count notes how many there are. Its caller holds mu.
+func (t *sessions) count() {
+	if t.meter != nil {
+		t.meter.Sessions.Store(int64(len(t.used)))
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"crosstalk/auth"
 	"crosstalk/bridge"
 	"crosstalk/bridge/wire/rpc"
+	"crosstalk/models/meter"
 )
 
 const (
@@ -37,6 +38,7 @@ type Options struct {
 	Gate     *auth.Gate      // of the doors on HTTP
 	Draining <-chan struct{} // of the doors on HTTP: closed when clients shall go, after the hub's waits were answered
 	Push     bool            // of stdio: the client is pushed to
+	Meter    *meter.Door     // of the door; nil: nobody looks at what is counted
 }
 
 // stream takes what belongs to one request to its client.
@@ -50,7 +52,7 @@ func (o *Options) serve(f *flight, out stream) {
 	defer f.end()
 	f.session.settle()
 	c := &caller{session: f.session, id: f.session.conn, out: out}
-	call := &bridge.Call{Who: f.session.who, Conn: f.session.conn, Progress: c.progress(f.message.Token)}
+	call := &bridge.Call{Who: f.session.who, Conn: f.session.conn, Progress: c.progress(f.message.Token), Meter: o.Meter}
 	ctx := f.ctx
 	if f.message.listens() {
 		var stop func()

@@ -21,6 +21,7 @@ import (
 	"crosstalk/models/store/access"
 	"crosstalk/models/store/grants"
 	"crosstalk/rest"
+	"crosstalk/rest/metrics"
 	"crosstalk/web"
 )
 
@@ -43,6 +44,7 @@ type server struct {
 	log     *slog.Logger
 	gate    *auth.Gate
 	sockets *ws.Server
+	metrics *metrics.Metrics
 	listen  func(net.Listener) error // serves until the listener closes
 	handoff *handoff.Handoff
 	doorman *doorman
@@ -66,18 +68,25 @@ func openServer(ctx context.Context, log *slog.Logger, o serverOptions) (*server
 	if s.gate, err = auth.New(o.gate); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
-	s.sockets = ws.New(ws.Options{Hub: s.hub, Gate: s.gate, Version: versionText(), Log: log})
-	ro := rest.Options{Hub: s.hub, Gate: s.gate, Version: versionText(), ServerURL: o.serverURL, Log: log}
+	counts := &metrics.Options{Version: versionText(), Store: l.store, File: o.db.file, Hub: s.hub}
+	s.metrics = metrics.New(counts)
+	s.sockets = ws.New(ws.Options{Hub: s.hub, Gate: s.gate, Version: versionText(), Log: log, Meter: &counts.Doors.WS})
+	ro := rest.Options{
+		Hub: s.hub, Gate: s.gate, Version: versionText(), ServerURL: o.serverURL, Log: log, Meter: &counts.Doors.REST, Metrics: s.metrics,
+	}
 	native := http.NewServeMux()
 	native.Handle("/ws", s.sockets)
-	native.Handle("/api/stream", rest.Stream(ro))
+	so := ro
+	so.Meter = &counts.Doors.Stream
+	native.Handle("/api/stream", rest.Stream(so))
 	mcp := wire.Options{
 		Bridge: bridge.New(bridge.Options{
 			Hub: s.hub, Version: versionText(), Log: log, Compat: o.compat, WaitCeiling: o.waits.ceiling(),
 		}),
-		Log: log, Gate: s.gate, Draining: s.leave,
+		Log: log, Gate: s.gate, Draining: s.leave, Meter: &counts.Doors.MCP,
 	}
 	native.Handle("/mcp", wire.HTTP(mcp))
+	mcp.Meter = &counts.Doors.SSE
 	sse := wire.SSE(mcp)
 	native.Handle("/sse", sse)
 	native.Handle("/messages", sse)
@@ -118,6 +127,7 @@ func (s *server) run(ctx context.Context, listeners []net.Listener, profiles net
 	s.local.run(live, parts)
 	parts.Go(func() error { return s.gate.Run(live) })
 	parts.Go(func() error { return s.sockets.Run(live) })
+	parts.Go(func() error { return s.metrics.Run(live) })
 	parts.Go(s.handoff.Serve)
 	for _, l := range listeners {
 		parts.Go(func() error { return s.listen(s.doorman.listener(l)) })

@@ -30,7 +30,9 @@ const (
 // gets its WebSocket and reads 4400, 4401, 4403 or 4429.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.enter() {
-		refuse(w, models.Errorf(models.Unavailable, "the hub is restarting: come back in a moment"))
+		err := models.Errorf(models.Unavailable, "the hub is restarting: come back in a moment")
+		s.meter.Reject(err)
+		refuse(w, err)
 		return
 	}
 	started := false
@@ -54,6 +56,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	code, told := closeCodes(err)
 	if err != nil {
+		s.meter.Reject(err)
 		c.release()
 		if !told || !offers(r) {
 			if models.CodeOf(err) == models.Internal && r.Context().Err() == nil {
@@ -161,6 +164,7 @@ func (c *conn) prepare(r *http.Request) error {
 		if st, err = c.open(r.Context(), channels, after, c.instance); err != nil {
 			return fmt.Errorf("subscribe: %w", err)
 		}
+		c.srv.countResume(st, after)
 	}
 	if c.instance != "" { // after that: who is seen online hears what is said
 		if c.held, err = c.srv.hub.Hold(r.Context(), c.who, c.instance); err != nil {

@@ -90,6 +90,7 @@ func (c *conn) obey(b []byte) {
 		err = c.do(cmd)
 	}
 	if err != nil {
+		c.srv.meter.Reject(err)
 		if models.CodeOf(err) == models.Internal && c.srv.ctx.Err() == nil {
 			c.srv.log.Error("websocket command failed", "type", cmd.Type, "error", err)
 		}
@@ -133,6 +134,7 @@ func (c *conn) publish(cmd command) error {
 	if err != nil {
 		return err
 	}
+	c.srv.meter.Accept(receipt.Duplicate)
 	var frame [128 + maxID]byte
 	c.send(appendPublished(frame[:0], cmd.ID, receipt))
 	return nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"crosstalk/hub"
+	"crosstalk/models/meter"
 )
 
 const (
@@ -97,6 +98,8 @@ func (c *conn) requeue() {
 type batch struct {
 	buf     []byte // whole frames
 	done    int    // bytes of buf that are written
+	count   int    // of messages in buf
+	oldest  int64  // when the first of them was handed in that was in memory; 0: none was
 	entries []*hub.Entry
 	behind  []*stream // streams whose next messages must be read from the log
 	more    bool      // there may be more: buf is full
@@ -119,6 +122,7 @@ func (b *batch) reset() {
 func (s *Server) flush() {
 	b := s.batches.Get().(*batch)
 	try := b.try
+	cell := s.meter.Cell()
 	for {
 		c := s.queue.pop()
 		if c == nil {
@@ -141,6 +145,9 @@ func (s *Server) flush() {
 			try = b.try
 			continue
 		}
+		if b.count > 0 {
+			cell.Wrote(b.count, b.oldest, s.lap.Load())
+		}
 		if b.last {
 			c.wrote()
 		}
@@ -158,6 +165,7 @@ func (c *conn) drain(b *batch) {
 			c.kill()
 			return
 		}
+		c.srv.arrived(b)
 		if b.last {
 			c.wrote()
 		}
@@ -170,6 +178,14 @@ func (c *conn) drain(b *batch) {
 	b.reset()
 	c.srv.batches.Put(b)
 	c.requeue()
+}
+
+// arrived counts what was written by somebody who has no cell.
+func (s *Server) arrived(b *batch) {
+	s.meter.Deliver(b.count)
+	if b.oldest > 0 {
+		s.meter.Arrive(time.Duration(meter.Now() - b.oldest))
+	}
 }
 
 // push writes b, waiting for as long as the socket takes something every now and then. Who takes nothing is told that
@@ -208,7 +224,8 @@ func (c *conn) giveUp(b *batch) bool {
 	c.leave(appendClose(nil, closeSlow, "too slow: nothing was read for 10 s; come back and resume"))
 	c.over = true
 	b.buf = append(b.buf[:frameEnd(b.buf, b.done)], c.bye...)
-	b.last = true
+	b.last, b.count, b.oldest = true, 0, 0 // how many of them the client has cannot be known
+	c.srv.meter.Slow.Add(1)
 	return true
 }
 
@@ -267,6 +284,9 @@ func (c *conn) deliver(b *batch, st *stream) {
 	for _, e := range b.entries {
 		if e.ID > st.from {
 			b.buf = appendText(b.buf, e.Event)
+			if b.count++; b.oldest == 0 {
+				b.oldest = e.HandedIn
+			}
 			c.told = max(c.told, e.ID)
 		}
 	}

@@ -8,10 +8,12 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"crosstalk/auth"
 	"crosstalk/hub"
+	"crosstalk/models/meter"
 )
 
 // Every beatEvery a connection is pinged, and ended if nothing came since the ping before.
@@ -26,6 +28,7 @@ type Options struct {
 	Gate    *auth.Gate
 	Version string
 	Log     *slog.Logger
+	Meter   *meter.Door // nil: nobody looks at what is counted
 }
 
 // Server accepts and owns the WebSockets of one process.
@@ -35,6 +38,8 @@ type Server struct {
 	gate    *auth.Gate
 	version string
 	log     *slog.Logger
+	meter   *meter.Door
+	lap     atomic.Int64    // changes at every tick: for meter.Cell
 	ctx     context.Context // of commands and of reading the log; ends with Run
 	cancel  context.CancelFunc
 	left    chan struct{} // size 1: a connection has gone
@@ -63,7 +68,10 @@ const (
 
 // New makes a Server. Connections that come before Run runs are accepted, and wait for it.
 func New(o Options) *Server {
-	s := &Server{hub: o.Hub, gate: o.Gate, version: o.Version, log: o.Log, left: make(chan struct{}, 1)}
+	s := &Server{hub: o.Hub, gate: o.Gate, version: o.Version, log: o.Log, meter: o.Meter, left: make(chan struct{}, 1)}
+	if s.meter == nil {
+		s.meter = &meter.Door{}
+	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.queue.ready.L = &s.queue.mu
 	s.batches.New = func() any { return new(batch) }
@@ -82,6 +90,7 @@ func (s *Server) Run(ctx context.Context) error {
 	for slot := 0; ctx.Err() == nil; slot = (slot + 1) % slots {
 		select {
 		case <-ticker.C:
+			s.lap.Add(1)
 			for _, c := range s.slot(slot) {
 				c.beat()
 			}
@@ -160,6 +169,7 @@ func (s *Server) add(c *conn) phase {
 	c.index = len(s.wheel[c.slot])
 	s.wheel[c.slot] = append(s.wheel[c.slot], c)
 	s.count++
+	s.meter.Open.Store(int64(s.count))
 	return s.phase
 }
 
@@ -172,6 +182,7 @@ func (s *Server) remove(c *conn) {
 	slot[len(slot)-1] = nil
 	s.wheel[c.slot] = slot[:len(slot)-1]
 	s.count--
+	s.meter.Open.Store(int64(s.count))
 	select {
 	case s.left <- struct{}{}:
 	default:

@@ -34,6 +34,15 @@ func (c *conn) open(ctx context.Context, channels []string, after models.Int, hi
 	return &stream{sub: sub, channels: channels, hide: hide, at: sub.Position()}, nil
 }
 
+// countResume counts a stream that goes on after what its client has.
+func (s *Server) countResume(st *stream, after models.Int) {
+	if after.Value <= 0 {
+		return
+	}
+	lost := func(ch string) bool { return !st.sub.Recovered(ch) }
+	s.meter.Resume(!slices.ContainsFunc(st.channels, lost))
+}
+
 // attach makes st deliver, after the frames that say so. id is the command's.
 func (c *conn) attach(st *stream, id []byte) {
 	var frame [256]byte
@@ -78,6 +87,7 @@ func (c *conn) subscribe(cmd command) error {
 	if err != nil {
 		return err
 	}
+	c.srv.countResume(st, cmd.AfterID)
 	c.attach(st, cmd.ID)
 	return nil
 }

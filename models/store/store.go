@@ -14,6 +14,7 @@ import (
 	"gorm.io/gorm"
 
 	"crosstalk/models"
+	"crosstalk/models/meter"
 	"crosstalk/models/store/ledger"
 	"crosstalk/models/store/postgres"
 	"crosstalk/models/store/sqlite"
@@ -45,6 +46,7 @@ type Store struct {
 	words words
 
 	queue     chan *pending
+	meter     meter.Store
 	committed func([]models.Message)
 	failing   atomic.Bool  // the last write failed
 	blind     atomic.Bool  // the last read did
@@ -163,6 +165,15 @@ func (s *Store) OnCommit(fn func([]models.Message)) { s.committed = fn }
 
 // BusID names this database; it changes when the database is replaced.
 func (s *Store) BusID() string { return s.busID }
+
+// Meter is what is counted here.
+func (s *Store) Meter() *meter.Store { return &s.meter }
+
+// Queued is how many appends wait for the writer.
+func (s *Store) Queued() int { return len(s.queue) }
+
+// Works says whether the last read and the last write went well.
+func (s *Store) Works() (reads, writes bool) { return !s.blind.Load(), !s.failing.Load() }
 
 // Database names what kind of database it is.
 func (s *Store) Database() string {

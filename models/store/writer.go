@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"crosstalk/models"
+	"crosstalk/models/meter"
 	"crosstalk/models/store/ledger"
 )
 
@@ -25,6 +26,7 @@ type Append struct {
 // pending is an append on its way through the writer.
 type pending struct {
 	Append
+	since int64 // meter.Now
 
 	// Set by the writer before done.
 	receipt models.Receipt
@@ -48,7 +50,7 @@ func (s *Store) Append(ctx context.Context, a Append) (models.Receipt, error) {
 	if err := ctx.Err(); err != nil {
 		return models.Receipt{}, err
 	}
-	p := &pending{Append: a, done: make(chan struct{}, 1)}
+	p := &pending{Append: a, since: meter.Now(), done: make(chan struct{}, 1)}
 	select {
 	case s.queue <- p:
 	case <-ctx.Done():
@@ -68,17 +70,36 @@ func (s *Store) writeLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		begun := meter.Now()
 		messages, err := s.commit(batch)
+		s.count(batch, len(messages), begun, err)
 		if err == nil && len(messages) > 0 {
 			s.committed(messages)
 		}
+		answered := meter.Now()
 		for i, p := range batch {
 			if err != nil {
 				p.receipt, p.err = models.Receipt{}, err
 			}
+			if p.err == nil {
+				s.meter.Ack.Add(time.Duration(answered - p.since))
+			}
 			p.done <- struct{}{}
 			batch[i] = nil
 		}
+	}
+}
+
+// count notes what became of a batch, before it is told of.
+func (s *Store) count(batch []*pending, messages int, begun int64, err error) {
+	switch {
+	case err != nil:
+		s.meter.Failed.Add(1)
+	case messages > 0:
+		s.meter.Oldest.Store(batch[0].since)
+		s.meter.Committed.Add(int64(messages))
+		s.meter.Batch.Add(messages)
+		s.meter.Commit.Add(time.Duration(meter.Now() - begun))
 	}
 }
 

@@ -20,6 +20,8 @@ func writerPromises() map[string]func(*testing.T, database) {
 		"close answers what was accepted":           closeAnswers,
 		"what waits is committed together":          waitingIsCommittedTogether,
 		"large messages make small batches":         largeMakeSmallBatches,
+		"what is stored is counted once":            countedOnce,
+		"batches are counted as they are committed": batchesAreCounted,
 	}
 }
 
