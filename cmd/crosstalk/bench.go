@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"crosstalk/internal/load"
+	"crosstalk/internal/load/usage"
 )
 
 // benchCommand loads a hub and reports.
@@ -128,7 +129,7 @@ func localListener(hubURL string) int {
 	if err != nil {
 		return 0
 	}
-	return load.Listener(port)
+	return usage.Listener(port)
 }
 
 // startedHub is a hub of one run.

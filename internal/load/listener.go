@@ -17,7 +17,6 @@ type listener struct {
 	*tally
 	conn net.Conn
 	in   *bufio.Reader
-	buf  []byte
 }
 
 const (
@@ -84,22 +83,22 @@ func (l *listener) close() { _ = l.conn.Close() }
 
 var errClosed = errors.New("closed by the hub")
 
-// next returns the next text, which is good until the call after, and answers pings.
+// next returns the next text, and answers pings.
 func (l *listener) next() ([]byte, error) {
 	for {
-		op, err := l.frame()
+		op, text, err := l.frame()
 		switch {
 		case err != nil:
 			return nil, err
 		case op == opText:
-			return l.buf, nil
-		case op == opClose && len(l.buf) >= 2:
-			return nil, fmt.Errorf("%w: %d %s", errClosed, binary.BigEndian.Uint16(l.buf), l.buf[2:])
+			return text, nil
+		case op == opClose && len(text) >= 2:
+			return nil, fmt.Errorf("%w: %d %s", errClosed, binary.BigEndian.Uint16(text), text[2:])
 		case op == opClose:
 			return nil, errClosed
 		case op == opPing:
 			// Masked with zeros, which leaves it as it is.
-			pong := append([]byte{0x80 | opPong, 0x80 | byte(len(l.buf)), 0, 0, 0, 0}, l.buf...)
+			pong := append([]byte{0x80 | opPong, 0x80 | byte(len(text)), 0, 0, 0, 0}, text...)
 			if _, err := l.conn.Write(pong); err != nil {
 				return nil, err
 			}
@@ -107,11 +106,12 @@ func (l *listener) next() ([]byte, error) {
 	}
 }
 
-// frame reads one frame into buf. A hub sends no fragments and no masks.
-func (l *listener) frame() (op byte, err error) {
+// frame reads one frame. A hub sends no fragments and no masks. Each gets memory of its own, as with every client whose
+// user may keep what came.
+func (l *listener) frame() (op byte, text []byte, err error) {
 	head, err := l.in.Peek(2)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	op, size, more := head[0]&15, int(head[1]&127), 0
 	switch size {
@@ -121,7 +121,7 @@ func (l *listener) frame() (op byte, err error) {
 		more = 8
 	}
 	if head, err = l.in.Peek(2 + more); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	for i, b := range head[2:] {
 		if i == 0 {
@@ -130,15 +130,12 @@ func (l *listener) frame() (op byte, err error) {
 		size = size<<8 | int(b)
 	}
 	if size < 0 || size > mostFrame {
-		return 0, fmt.Errorf("a frame of %d bytes", size)
+		return 0, nil, fmt.Errorf("a frame of %d bytes", size)
 	}
 	if _, err := l.in.Discard(2 + more); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	if cap(l.buf) < size {
-		l.buf = make([]byte, size)
-	}
-	l.buf = l.buf[:size]
-	_, err = io.ReadFull(l.in, l.buf)
-	return op, err
+	text = make([]byte, size)
+	_, err = io.ReadFull(l.in, text)
+	return op, text, err
 }

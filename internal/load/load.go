@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"crosstalk/internal/load/usage"
 )
 
 // Options say what to do to which hub.
@@ -21,7 +23,7 @@ type Options struct {
 	Publishers  int
 	Subscribers int // WebSocket listeners
 	Waiters     int // long polls, one after the other
-	Channels    int // all of them are spread over so many
+	Channels    int // all of them are spread over so many; a publisher that has several takes turns
 	Rate        int // messages a second in all; 0: as fast as they are answered
 	Size        int // bytes a message
 	Span        time.Duration
@@ -82,7 +84,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := r.target(); err != nil {
 		return nil, err
 	}
-	idle := usageOf(o.PID)
+	idle := usage.Of(o.PID)
 	live, stop := context.WithCancel(ctx)
 	defer stop()
 	ticking := r.tick(live)
@@ -105,7 +107,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if len(readers) > 0 && !pause(ctx, settleTime) {
 		return nil, ctx.Err()
 	}
-	open := usageOf(o.PID)
+	open := usage.Of(o.PID)
 	report, err := r.publish(ctx, readers)
 	if err != nil {
 		return nil, err
@@ -196,11 +198,11 @@ func (r *run) publish(ctx context.Context, readers []reader) (*Report, error) {
 	publishers := make([]*publisher, r.Publishers)
 	var sending sync.WaitGroup
 	for i := range publishers {
-		publishers[i] = &publisher{run: r, number: i, channel: r.channel(i)}
+		publishers[i] = r.newPublisher(i)
 		sending.Go(func() { publishers[i].send(ctx, first, end) })
 	}
 	pause(ctx, time.Until(began))
-	before := usageOf(r.PID)
+	before := usage.Of(r.PID)
 	sending.Wait()
 	published := time.Now()
 	for want := expected(publishers, readers); r.delivered.Load() < want && time.Since(published) < lastWait; {
@@ -208,7 +210,7 @@ func (r *run) publish(ctx context.Context, readers []reader) (*Report, error) {
 			break
 		}
 	}
-	delivered, after := time.Now(), usageOf(r.PID)
+	delivered, after := time.Now(), usage.Of(r.PID)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -228,7 +230,9 @@ func expected(publishers []*publisher, readers []reader) (n int64) {
 		in[l.seen().channel]++
 	}
 	for _, p := range publishers {
-		n += p.counted * in[p.channel]
+		for _, t := range p.talks {
+			n += t.counted * in[t.channel]
+		}
 	}
 	return n
 }

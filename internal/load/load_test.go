@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 )
 
@@ -29,11 +30,11 @@ type liar struct {
 	n         int
 	messages  []string // for those that poll
 	moved     chan struct{}
-	listeners []chan string
+	listeners map[string][]chan string // by channel
 }
 
 func startLiar(t *testing.T, l *liar) string {
-	l.moved = make(chan struct{})
+	l.moved, l.listeners = make(chan struct{}), map[string][]chan string{}
 	if l.tell == nil {
 		l.tell = func(_ int, content string) []string { return []string{content} }
 	}
@@ -59,7 +60,7 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (l *liar) take(w http.ResponseWriter, r *http.Request) {
-	var m struct{ Content string }
+	var m struct{ Channel, Content string }
 	if err := json.NewDecoder(r.Body).Decode(&m); err != nil {
 		w.WriteHeader(http.StatusBadRequest)
 		return
@@ -73,7 +74,7 @@ func (l *liar) take(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, content := range l.tell(l.n, m.Content) {
 		l.messages = append(l.messages, content)
-		for _, to := range l.listeners {
+		for _, to := range l.listeners[m.Channel] {
 			to <- content
 		}
 	}
@@ -121,7 +122,8 @@ func (l *liar) listen(w http.ResponseWriter, r *http.Request) {
 	send(opText, `{"type":"welcome"}`)
 	to := make(chan string, 100_000)
 	l.mu.Lock()
-	l.listeners = append(l.listeners, to)
+	ch := r.URL.Query().Get("channels")
+	l.listeners[ch] = append(l.listeners[ch], to)
 	l.mu.Unlock()
 	send(opPing, "p")
 	send(opText, `{"type":"subscribed"}`)
@@ -143,7 +145,8 @@ func (l *liar) listen(w http.ResponseWriter, r *http.Request) {
 // drive runs a short load against a liar.
 func drive(t *testing.T, l *liar, o Options) *Report {
 	t.Helper()
-	o.URL, o.Key, o.Publishers, o.Channels, o.Size, o.Rate, o.Span = startLiar(t, l), "k", 1, 1, 100, 100, 200*time.Millisecond
+	o.URL, o.Key, o.Publishers, o.Size, o.Rate, o.Span = startLiar(t, l), "k", 1, 100, 100, 200*time.Millisecond
+	o.Channels = max(o.Channels, 1)
 	rep, err := Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -155,6 +158,31 @@ func TestAnHonestHubIsClean(t *testing.T) {
 	t.Parallel()
 	rep := drive(t, &liar{}, Options{Subscribers: 3, Waiters: 2})
 	if !rep.Clean() || rep.Published < 10 || rep.Deliveries != 5*rep.Published || rep.EndToEnd == nil || rep.Wake == nil || rep.FirstFailure != "" {
+		t.Errorf("%+v", rep)
+	}
+}
+
+// Two publishers and five channels: each has channels of its own, and everybody there hears what is said there.
+func TestEveryChannelIsSpokenTo(t *testing.T) {
+	t.Parallel()
+	r := &run{Options: Options{Publishers: 2, Channels: 5}}
+	var channels [][]int
+	for i := range r.Publishers {
+		channels = append(channels, nil)
+		for _, t := range r.newPublisher(i).talks {
+			channels[i] = append(channels[i], t.channel)
+		}
+	}
+	if want := [][]int{{0, 2, 4}, {1, 3}}; !cmp.Equal(channels, want) {
+		t.Errorf("they speak in %v", channels)
+	}
+	for _, c := range []struct{ publishers, channels, names int }{{1, 1, 1}, {2, 1, 3}, {3, 1, 1}, {5, 3, 3}, {5, 5, 1}} {
+		r := &run{Options: Options{Publishers: c.publishers, Channels: c.channels}}
+		if got := int(r.newPublisher(0).talks[0].names); got != c.names {
+			t.Errorf("%+v: %d names", c, got)
+		}
+	}
+	if rep := drive(t, &liar{}, Options{Subscribers: 3, Channels: 3}); !rep.Clean() || rep.Published < 10 || rep.Deliveries != rep.Published {
 		t.Errorf("%+v", rep)
 	}
 }

@@ -15,13 +15,22 @@ import (
 
 // publisher sends one message after the other.
 type publisher struct {
-	// Set by publish, then constant.
-	run     *run
-	number  int
-	channel int
+	// Set by newPublisher, then constant.
+	run    *run
+	number int
+	talks  []*talk // one for each of its channels, which get its messages in turn
 
 	conn net.Conn
 	in   *bufio.Reader
+	sent int64 // messages that were tried
+}
+
+// talk is what one publisher says in one channel.
+type talk struct {
+	// Set by newPublisher, then constant.
+	publisher int
+	channel   int
+	names     int64 // that it says it under
 
 	// Owned by send; read once it has returned.
 	seq     int64          // of the last message that was tried
@@ -29,15 +38,30 @@ type publisher struct {
 	unsure  map[int64]bool // not answered, or with an error: they may be there or not
 }
 
+// newPublisher gives the i-th publisher its channels. Where there are only two in a channel each takes three names,
+// since two that talk only to each other would be stopped.
+func (r *run) newPublisher(i int) *publisher {
+	p := &publisher{run: r, number: i}
+	for ch := r.channel(i); ch < r.Channels; ch += r.Publishers {
+		t := &talk{publisher: i, channel: ch, names: 1, unsure: map[int64]bool{}}
+		if publishers := (r.Publishers + r.Channels - 1 - ch) / r.Channels; publishers == 2 {
+			t.names = 3
+		}
+		if p.talks = append(p.talks, t); i >= r.Channels {
+			break
+		}
+	}
+	return p
+}
+
 const answerTime = 30 * time.Second
 
 // send publishes until a time.
 func (p *publisher) send(ctx context.Context, first, end time.Time) {
 	defer p.hangUp()
-	p.unsure = map[int64]bool{}
 	for ctx.Err() == nil {
 		if p.run.Rate > 0 {
-			due := first.Add(time.Duration((float64(p.seq)*float64(p.run.Publishers) + float64(p.number)) / float64(p.run.Rate) * float64(time.Second)))
+			due := first.Add(time.Duration((float64(p.sent)*float64(p.run.Publishers) + float64(p.number)) / float64(p.run.Rate) * float64(time.Second)))
 			if due.After(end) || !pause(ctx, time.Until(due)) {
 				return
 			}
@@ -46,27 +70,29 @@ func (p *publisher) send(ctx context.Context, first, end time.Time) {
 		if sent.After(end) {
 			return
 		}
-		p.seq++
-		p.one(ctx, sent)
+		t := p.talks[p.sent%int64(len(p.talks))]
+		p.sent++
+		t.seq++
+		p.one(ctx, t, sent)
 	}
 }
 
 // one sends one message, as often as the hub asks for.
-func (p *publisher) one(ctx context.Context, sent time.Time) {
+func (p *publisher) one(ctx context.Context, t *talk, sent time.Time) {
 	for {
-		status, after, err := p.post(ctx, p.body(sent))
+		status, after, err := p.post(ctx, p.run.body(t, sent))
 		switch {
 		case err == nil && status == http.StatusTooManyRequests:
 			p.run.failures.note(&p.run.failures.refused, fmt.Errorf("the hub limits what is sent to it: %d, again after %s", status, after))
 			if !pause(ctx, after) {
-				p.unsure[p.seq] = true
+				t.unsure[t.seq] = true
 				return
 			}
 			sent = time.Now()
 			continue
 		case err == nil && status == http.StatusOK:
 			if sent.UnixNano() >= p.run.began.Load() {
-				p.counted++
+				t.counted++
 				p.run.published.Add(1)
 				p.run.ack.add(time.Since(sent))
 			}
@@ -74,7 +100,7 @@ func (p *publisher) one(ctx context.Context, sent time.Time) {
 		case err == nil:
 			err = fmt.Errorf("the hub answered a message with %d", status)
 		}
-		p.unsure[p.seq] = true
+		t.unsure[t.seq] = true
 		if ctx.Err() == nil {
 			p.run.failures.note(&p.run.failures.publish, err)
 		}
@@ -131,16 +157,18 @@ const phrases = "the build is green again after the cache was cleared, who takes
 	"tell the on-call person first. memory is flat since the pool was bounded, latency a little higher than last week. "
 
 // body is the message that is due, as JSON.
-func (p *publisher) body(sent time.Time) []byte {
-	mark := p.run.mark() + strconv.Itoa(p.number) + "." + strconv.FormatInt(p.seq, 10) + "." + strconv.FormatInt(sent.UnixNano(), 10) + "; "
+func (r *run) body(t *talk, sent time.Time) []byte {
+	mark := r.mark() + strconv.Itoa(t.publisher) + "." + strconv.FormatInt(t.seq, 10) + "." + strconv.FormatInt(sent.UnixNano(), 10) + "; "
 	content := mark
-	if n := p.run.Size - len(mark); n > 0 {
-		from := int((p.seq*37 + int64(p.number)*101) % int64(len(phrases)))
+	if n := r.Size - len(mark); n > 0 {
+		from := int((t.seq*37 + int64(t.publisher)*101) % int64(len(phrases)))
 		content += strings.Repeat(phrases[from:]+phrases[:from], n/len(phrases)+1)[:n]
 	}
-	// Each has three names: two that talk only to each other would be stopped.
-	sender := fmt.Sprintf("bench-%d-%d", p.number, p.seq%3)
-	b, err := json.Marshal(map[string]string{"channel": p.run.name(p.channel), "sender": sender, "content": content})
+	sender := "bench-" + strconv.Itoa(t.publisher)
+	if t.names > 1 {
+		sender += "-" + strconv.FormatInt(t.seq%t.names, 10)
+	}
+	b, err := json.Marshal(map[string]string{"channel": r.name(t.channel), "sender": sender, "content": content})
 	if err != nil {
 		panic(err) // texts only
 	}

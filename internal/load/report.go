@@ -3,6 +3,8 @@ package load
 import (
 	"math"
 	"time"
+
+	"crosstalk/internal/load/usage"
 )
 
 // Report is what a run has shown.
@@ -53,12 +55,16 @@ func (r *run) report(publishers []*publisher, readers []reader) *Report {
 		Published: r.published.Load(), Ack: r.ack.latency(), EndToEnd: r.endToEnd.latency(), Wake: r.wake.latency(), Deliveries: r.delivered.Load(),
 		Failed: r.failures.publish.Load(), Limited: r.failures.refused.Load(), Disconnected: r.failures.closed.Load(),
 	}
+	said := map[int][]*talk{}
+	for _, p := range publishers {
+		for _, t := range p.talks {
+			said[t.channel] = append(said[t.channel], t)
+		}
+	}
 	for _, l := range readers {
 		t := l.seen()
-		for _, p := range publishers {
-			if p.channel == t.channel {
-				rep.Lost += t.lost(p)
-			}
+		for _, talk := range said[t.channel] {
+			rep.Lost += t.lost(talk)
 		}
 		t.mu.Lock()
 		rep.Repeated += t.repeated
@@ -81,12 +87,12 @@ func (r *Report) rates(publishing, arriving time.Duration) {
 	r.DeliverPerS = math.Round(float64(r.Deliveries) / arriving.Seconds())
 }
 
-func (r *Report) cost(before, after usage) {
-	if r.Server == nil || !before.known || !after.known {
+func (r *Report) cost(before, after usage.Usage) {
+	if r.Server == nil || !before.Known || !after.Known {
 		r.Server = nil
 		return
 	}
-	cpu := after.cpu - before.cpu
+	cpu := after.CPU - before.CPU
 	per := func(n int64) float64 {
 		if n == 0 {
 			return 0
@@ -95,12 +101,12 @@ func (r *Report) cost(before, after usage) {
 	}
 	r.Server.CPUSeconds = math.Round(cpu.Seconds()*100) / 100
 	r.Server.CPUPerPublish, r.Server.CPUPerDelivery = per(r.Published), per(r.Deliveries)
-	r.Server.MemoryMB = math.Round(float64(after.memory)/(1<<20)*10) / 10
+	r.Server.MemoryMB = math.Round(float64(after.Memory)/(1<<20)*10) / 10
 }
 
 // memory compares the hub before anyone connected, and once all had.
-func (r *Report) memory(idle, open usage, connections int) {
-	if r.Server != nil && idle.known && open.known && connections > 0 {
-		r.Server.KBPerConnection = math.Round(float64(open.memory-idle.memory)/1024/float64(connections)*10) / 10
+func (r *Report) memory(idle, open usage.Usage, connections int) {
+	if r.Server != nil && idle.Known && open.Known && connections > 0 {
+		r.Server.KBPerConnection = math.Round(float64(open.Memory-idle.Memory)/1024/float64(connections)*10) / 10
 	}
 }

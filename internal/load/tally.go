@@ -80,17 +80,17 @@ func (t *tally) meet(publisher int, seq int64) bool {
 	return false
 }
 
-// lost counts what never came of a publisher's messages.
-func (t *tally) lost(p *publisher) (n int64) {
+// lost counts what never came of what a publisher said in the channel.
+func (t *tally) lost(said *talk) (n int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for seq := range t.absent[p.number] {
-		if !p.unsure[seq] {
+	for seq := range t.absent[said.publisher] {
+		if !said.unsure[seq] {
 			n++
 		}
 	}
-	for seq := t.last[p.number] + 1; seq <= p.seq; seq++ {
-		if !p.unsure[seq] {
+	for seq := t.last[said.publisher] + 1; seq <= said.seq; seq++ {
+		if !said.unsure[seq] {
 			n++
 		}
 	}

@@ -1,4 +1,4 @@
-package load
+package usage
 
 import (
 	"bytes"
@@ -10,17 +10,18 @@ import (
 	"time"
 )
 
-// usage is what a process has used so far, and uses now.
-type usage struct {
-	known  bool
-	cpu    time.Duration
-	memory int64 // bytes that are resident
+// Usage is what a process has used so far, and uses now.
+type Usage struct {
+	Known  bool
+	CPU    time.Duration
+	Memory int64 // bytes that are resident
 }
 
 // clockTicks is how many the kernel counts a second for /proc, on every platform that Go has.
 const clockTicks = 100
 
-func usageOf(pid int) (u usage) {
+// Of looks at a process.
+func Of(pid int) (u Usage) {
 	if pid <= 0 {
 		return u
 	}
@@ -39,7 +40,7 @@ func usageOf(pid int) (u usage) {
 	if err1 != nil || err2 != nil || err3 != nil {
 		return u
 	}
-	return usage{true, time.Duration(user+system) * time.Second / clockTicks, pages * int64(os.Getpagesize())}
+	return Usage{true, time.Duration(user+system) * time.Second / clockTicks, pages * int64(os.Getpagesize())}
 }
 
 // Listener finds the process that listens on a port of this machine; 0: it cannot be seen.
