@@ -30,6 +30,10 @@ type benchCommand struct {
 	Rate        int           `default:"0" placeholder:"N" help:"Messages a second in all. Without it: as fast as they are answered."`
 	Size        int           `default:"200" placeholder:"BYTES" help:"Of each message. Without it: 200."`
 	Duration    time.Duration `default:"10s" placeholder:"TIME" help:"How long to publish, after a second to warm up. Without it: 10s."`
+	Idle        bool          `help:"Publish nothing: connect everybody, have the hub come to rest, and measure for --duration what it uses."`
+	Calls       int           `default:"0" placeholder:"N" help:"With --idle: MCP clients in wait_for_reply."`
+	Named       bool          `help:"Listeners say who they are, as agents do."`
+	Settle      time.Duration `default:"15s" placeholder:"TIME" help:"With --idle: how long the hub has to come to rest. Without it: 15s."`
 	PID         int           `name:"pid" placeholder:"PID" help:"The hub's process, for what the run costs it. On Linux it is found by itself where it can be seen."`
 	JSON        bool          `name:"json" help:"Print one JSON object and no table."`
 }
@@ -46,6 +50,8 @@ Examples:
     crosstalk bench
     crosstalk bench --publishers 32 --subscribers 0
     crosstalk bench --publishers 4 --rate 200
+    crosstalk bench --idle --subscribers 10000 --duration 30s
+    crosstalk bench --idle --subscribers 0 --waits 10000 --duration 30s
     crosstalk bench --url http://localhost:8787 --subscribers 1000 --json`
 }
 
@@ -69,7 +75,7 @@ func (b *benchCommand) Run(p *process) (err error) {
 	p.stderr = &inTurn{w: p.stderr} // the hub's, too
 	o := load.Options{
 		URL: b.URL, Key: b.Key, Publishers: b.Publishers, Subscribers: b.Subscribers, Waiters: b.Waits, Channels: b.Channels,
-		Rate: b.Rate, Size: b.Size, Span: b.Duration, PID: b.PID, Progress: func(now load.Progress) { tellProgress(p.stderr, now) },
+		Rate: b.Rate, Size: b.Size, Span: b.Duration, PID: b.PID, Callers: b.Calls, Named: b.Named, Settle: b.Settle, Progress: func(now load.Progress) { tellProgress(p.stderr, now) },
 	}
 	if o.URL == "" {
 		h, err := startHub(p)
@@ -80,6 +86,9 @@ func (b *benchCommand) Run(p *process) (err error) {
 		o.URL, o.Key, o.PID = h.url, "", h.cmd.Process.Pid
 	} else if o.PID == 0 {
 		o.PID = localListener(o.URL)
+	}
+	if b.Idle {
+		return b.hold(p, o)
 	}
 	rep, err := load.Run(p.ctx, o)
 	if err != nil {
@@ -97,13 +106,31 @@ func (b *benchCommand) Run(p *process) (err error) {
 	return err
 }
 
+// hold measures a hub to which nobody says anything.
+func (b *benchCommand) hold(p *process, o load.Options) error {
+	rep, err := load.Hold(p.ctx, o)
+	if err != nil {
+		return fmt.Errorf("load: %w", err)
+	}
+	out := newPrinter(p, b.JSON)
+	if b.JSON {
+		err = out.object(rep)
+	} else {
+		err = printIdle(out, rep)
+	}
+	if err == nil && rep.Disconnected > 0 {
+		err = fmt.Errorf("%d were disconnected; the first: %s", rep.Disconnected, line(rep.FirstFailure))
+	}
+	return err
+}
+
 func (b *benchCommand) check() error {
 	for _, n := range []struct {
 		name            string
 		is, least, most int
 	}{
 		{"publishers", b.Publishers, 1, 10_000}, {"subscribers", b.Subscribers, 0, 100_000}, {"waits", b.Waits, 0, 100_000},
-		{"channels", b.Channels, 1, 100_000}, {"rate", b.Rate, 0, 10_000_000}, {"size", b.Size, 1, 256 << 10}, {"pid", b.PID, 0, 1 << 30},
+		{"calls", b.Calls, 0, 100_000}, {"channels", b.Channels, 1, 100_000}, {"rate", b.Rate, 0, 10_000_000}, {"size", b.Size, 1, 256 << 10}, {"pid", b.PID, 0, 1 << 30},
 	} {
 		if n.is < n.least || n.is > n.most {
 			return misuse("--%s must be a number from %d to %d, not %d", n.name, n.least, n.most, n.is)
@@ -111,6 +138,12 @@ func (b *benchCommand) check() error {
 	}
 	if b.Duration < 100*time.Millisecond || b.Duration > 24*time.Hour {
 		return misuse("--duration must be from 100ms to 24h, not %s", b.Duration)
+	}
+	if b.Settle < 0 || b.Settle > time.Hour {
+		return misuse("--settle must be from 0s to 1h, not %s", b.Settle)
+	}
+	if b.Calls > 0 && !b.Idle {
+		return misuse("--calls is part of --idle: add that, or have others wait with --waits")
 	}
 	return nil
 }
@@ -216,6 +249,19 @@ func printReport(o *printer, r *load.Report) error {
 		_, err = fmt.Fprintf(o.w, "the hub used %.2f s of CPU: %.1f us a message published, %.1f us a delivery; %.1f MB of memory, %.1f KB a connection\n",
 			s.CPUSeconds, s.CPUPerPublish, s.CPUPerDelivery, s.MemoryMB, s.KBPerConnection)
 	}
+	return err
+}
+
+func printIdle(o *printer, r *load.Idle) error {
+	rows := [][]string{{
+		strconv.Itoa(r.Subscribers), strconv.Itoa(r.Waiters), strconv.Itoa(r.Callers), strconv.FormatFloat(r.ConnectSeconds, 'f', 1, 64),
+		strconv.FormatFloat(r.CPUPerConnect, 'f', 0, 64), strconv.FormatFloat(r.CPUPercent, 'f', 2, 64),
+		strconv.FormatFloat(r.KBPerConnection, 'f', 1, 64), strconv.FormatFloat(r.MemoryMB, 'f', 1, 64),
+	}}
+	if err := o.table([]string{"LISTENERS", "POLLS", "CALLS", "CONNECTED S", "CPU US EACH", "IDLE CPU %", "KB EACH", "MB IN ALL"}, rows); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(o.w, "\nin %.0f s the hub used %.2f s of CPU, and answered %d polls and calls that were over and began anew\n", r.Seconds, r.CPUSeconds, r.Answers)
 	return err
 }
 

@@ -25,25 +25,29 @@ const (
 )
 
 // listen connects a listener; when it returns, the hub has said that it is subscribed.
-func (r *run) listen(ctx context.Context, ch int) (reader, error) {
+func (r *run) listen(ctx context.Context, i int) (reader, error) {
 	conn, err := r.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{tally: r.newTally(ch, &r.endToEnd), conn: conn, in: bufio.NewReaderSize(conn, 4096)}
-	if err := l.subscribe(r); err != nil {
+	l := &listener{tally: r.newTally(r.channel(i), &r.endToEnd), conn: conn, in: bufio.NewReaderSize(conn, 4096)}
+	if err := l.subscribe(r, i); err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	return l, nil
 }
 
-func (l *listener) subscribe(r *run) error {
+func (l *listener) subscribe(r *run, i int) error {
 	if err := l.conn.SetDeadline(time.Now().Add(answerTime)); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(l.conn, "GET /ws?channels=%s HTTP/1.1\r\nHost: %s\r\n%sConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", r.name(l.channel), r.host, r.authorization())
+	self := ""
+	if r.Named {
+		self = fmt.Sprintf("&instance_id=bench-%s-%d", r.id, i)
+	}
+	_, err := fmt.Fprintf(l.conn, "GET /ws?channels=%s%s HTTP/1.1\r\nHost: %s\r\n%sConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", r.name(l.channel), self, r.host, r.authorization())
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,13 +22,16 @@ type Options struct {
 	URL         string // of the hub
 	Key         string // that it wants; empty for none
 	Publishers  int
-	Subscribers int // WebSocket listeners
-	Waiters     int // long polls, one after the other
-	Channels    int // all of them are spread over so many; a publisher that has several takes turns
-	Rate        int // messages a second in all; 0: as fast as they are answered
-	Size        int // bytes a message
+	Subscribers int  // WebSocket listeners
+	Waiters     int  // long polls, one after the other
+	Callers     int  // MCP clients in wait_for_reply; of Hold only
+	Named       bool // listeners say who they are
+	Channels    int  // all of them are spread over so many; a publisher that has several takes turns
+	Rate        int  // messages a second in all; 0: as fast as they are answered
+	Size        int  // bytes a message
 	Span        time.Duration
-	PID         int // of the hub's process, for what it costs; 0: not known
+	Settle      time.Duration // from the last that connects to when Hold begins to measure
+	PID         int           // of the hub's process, for what it costs; 0: not known
 
 	// Progress is called every second.
 	Progress func(Progress)
@@ -35,7 +39,7 @@ type Options struct {
 
 // Progress is how far a run has come.
 type Progress struct {
-	Phase                string // connecting, publishing, arriving
+	Phase                string // connecting, publishing, arriving; of Hold connecting, settling, idling
 	Connected            int
 	Published, Delivered int64
 	Left                 time.Duration
@@ -58,9 +62,12 @@ type run struct {
 	secure bool
 
 	began     atomic.Int64 // Unix nanoseconds; messages from before do not count. 0: not yet
+	settled   atomic.Int64 // Unix nanoseconds, of Hold; 0: not all are connected
 	connected atomic.Int64
 	published atomic.Int64 // messages that count
 	delivered atomic.Int64 // of these, to anyone
+	answered  atomic.Int64 // polls and calls that have ended
+	dialled   atomic.Int64
 	failures  failures
 
 	ack, endToEnd, wake histogram
@@ -80,19 +87,40 @@ func (f *failures) note(n *atomic.Int64, err error) {
 
 // Run does it, and reports. It fails if nothing could be measured.
 func Run(ctx context.Context, o Options) (*Report, error) {
-	r := &run{Options: o, id: strings.ToLower(rand.Text()[:8])}
-	if err := r.target(); err != nil {
+	r, err := newRun(o)
+	if err != nil {
 		return nil, err
 	}
 	idle := usage.Of(o.PID)
+	var report *Report
+	err = r.while(ctx, func(ctx context.Context, readers []reader) (err error) {
+		if len(readers) > 0 && !pause(ctx, settleTime) {
+			return ctx.Err()
+		}
+		open := usage.Of(o.PID)
+		if report, err = r.publish(ctx, readers); err == nil {
+			report.memory(idle, open, o.Subscribers+o.Waiters)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return report, nil
+}
+
+func newRun(o Options) (*run, error) {
+	r := &run{Options: o, id: strings.ToLower(rand.Text()[:8])}
+	return r, r.target()
+}
+
+// while connects all who follow, calls measure, and ends them.
+func (r *run) while(ctx context.Context, measure func(context.Context, []reader) error) error {
 	live, stop := context.WithCancel(ctx)
 	defer stop()
 	ticking := r.tick(live)
-	readers, err := r.connect(live)
 	var reading sync.WaitGroup
-	for _, l := range readers {
-		reading.Go(func() { l.follow(live) })
-	}
+	readers, err := r.connect(live, &reading)
 	defer func() {
 		stop()
 		for _, l := range readers {
@@ -102,18 +130,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		ticking.Wait()
 	}()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if len(readers) > 0 && !pause(ctx, settleTime) {
-		return nil, ctx.Err()
-	}
-	open := usage.Of(o.PID)
-	report, err := r.publish(ctx, readers)
-	if err != nil {
-		return nil, err
-	}
-	report.memory(idle, open, o.Subscribers+o.Waiters)
-	return report, nil
+	return measure(ctx, readers)
 }
 
 // target reads the hub's address.
@@ -129,37 +148,42 @@ func (r *run) target() error {
 	return nil
 }
 
+// perSource is how many connections come from one address. A system has 28,000 ports for each, and those of connections
+// that have just been closed are not free.
+const perSource = 20_000
+
+// dial connects to the hub. On Linux every address of 127.0.0.0/8 is the machine itself.
 func (r *run) dial(ctx context.Context) (net.Conn, error) {
 	d := &net.Dialer{Timeout: 20 * time.Second}
+	n := (r.dialled.Add(1) - 1) / perSource
+	host, _, _ := net.SplitHostPort(r.addr)
+	if ip := net.ParseIP(host).To4(); n > 0 && ip != nil && ip.IsLoopback() && runtime.GOOS == "linux" {
+		d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, byte(n/250), byte(1+n%250))}
+	}
 	if r.secure {
 		return (&tls.Dialer{NetDialer: d, Config: &tls.Config{NextProtos: []string{"http/1.1"}}}).DialContext(ctx, "tcp", r.addr)
 	}
 	return d.DialContext(ctx, "tcp", r.addr)
 }
 
-// reader is a listener or a waiter.
+// reader is a listener, a waiter or a caller.
 type reader interface {
 	follow(ctx context.Context)
 	seen() *tally
 	close()
 }
 
-// connect opens all listeners and waiters. Those that are open come back with the error that ended it, too.
-func (r *run) connect(ctx context.Context) (open []reader, err error) {
+// connect opens all who follow, and has them follow in reading. Those that are open come back with the error that
+// ended it, too.
+func (r *run) connect(ctx context.Context, reading *sync.WaitGroup) (open []reader, err error) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	turn := make(chan struct{}, atOnce)
-	for i := range r.Subscribers + r.Waiters {
+	for i := range r.followers() {
 		turn <- struct{}{}
 		all.Go(func() {
 			defer func() { <-turn }()
-			var l reader
-			var lerr error
-			if i < r.Subscribers {
-				l, lerr = r.listen(ctx, r.channel(i))
-			} else {
-				l, lerr = r.wait(ctx, r.channel(i))
-			}
+			l, lerr := r.open(ctx, i)
 			mu.Lock()
 			defer mu.Unlock()
 			if lerr != nil {
@@ -168,6 +192,7 @@ func (r *run) connect(ctx context.Context) (open []reader, err error) {
 			}
 			open = append(open, l)
 			r.connected.Add(1)
+			reading.Go(func() { l.follow(ctx) })
 		})
 		mu.Lock()
 		failed := err != nil
@@ -181,6 +206,18 @@ func (r *run) connect(ctx context.Context) (open []reader, err error) {
 		err = ctx.Err()
 	}
 	return open, err
+}
+
+func (r *run) followers() int { return r.Subscribers + r.Waiters + r.Callers }
+
+func (r *run) open(ctx context.Context, i int) (reader, error) {
+	switch {
+	case i < r.Subscribers:
+		return r.listen(ctx, i)
+	case i < r.Subscribers+r.Waiters:
+		return r.wait(ctx, r.channel(i))
+	}
+	return r.call(ctx, i)
 }
 
 // channel is where the i-th of whatever is.
@@ -245,6 +282,12 @@ func (r *run) progress() Progress {
 		p.Phase = "publishing"
 		if p.Left = min(r.Span, r.Span-time.Since(time.Unix(0, began))); p.Left <= 0 {
 			p.Phase, p.Left = "arriving", 0
+		}
+	}
+	if settled := r.settled.Load(); settled > 0 {
+		p.Phase, p.Left = "settling", time.Until(time.Unix(0, settled))
+		if p.Left <= 0 {
+			p.Phase, p.Left = "idling", max(0, r.Span+p.Left)
 		}
 	}
 	return p

@@ -8,8 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -263,6 +266,44 @@ func TestAHubThatTakesNothingIsAnError(t *testing.T) {
 	} {
 		o.Publishers, o.Channels, o.Size, o.Span = 1, 1, 10, 10*time.Millisecond
 		if rep, err := Run(t.Context(), o); err == nil {
+			t.Errorf("%+v made %+v", o, rep)
+		}
+	}
+}
+
+// A system has no more than 28,000 ports for the connections from one address to another.
+func TestManyConnectionsComeFromSeveralAddresses(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("other systems have one loopback address")
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	r := &run{addr: l.Addr().String()}
+	for dialled, want := range map[int64]string{0: "127.0.0.1", perSource - 1: "127.0.0.1", perSource: "127.0.0.2", 300 * perSource: "127.0.1.51"} {
+		r.dialled.Store(dialled)
+		conn, err := r.dial(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _, _ := net.SplitHostPort(conn.LocalAddr().String()); got != want {
+			t.Errorf("connection %d comes from %s, not %s", dialled, got, want)
+		}
+		_ = conn.Close()
+	}
+}
+
+func TestHoldFailsWhereItCanMeasureNothing(t *testing.T) {
+	t.Parallel()
+	hub := startLiar(t, &liar{})
+	for _, o := range []Options{{URL: hub, Key: "k", PID: os.Getpid()}, {URL: hub, Key: "k", Subscribers: 1}, {URL: hub, Key: "wrong", Subscribers: 1, PID: os.Getpid()}, {URL: "nowhere"}} {
+		if o.Channels = 1; o.URL == hub && runtime.GOOS != "linux" {
+			o.PID = 0
+		}
+		if rep, err := Hold(t.Context(), o); err == nil {
 			t.Errorf("%+v made %+v", o, rep)
 		}
 	}

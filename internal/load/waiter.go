@@ -51,6 +51,7 @@ func (w *waiter) follow(ctx context.Context) {
 			}
 			return
 		}
+		w.run.answered.Add(1)
 	}
 }
 

@@ -232,6 +232,8 @@ _crosstalk() {
 		' bench --rate') skip=1 ;;
 		' bench --size') skip=1 ;;
 		' bench --duration') skip=1 ;;
+		' bench --calls') skip=1 ;;
+		' bench --settle') skip=1 ;;
 		' bench --pid') skip=1 ;;
 		' doctor --url') skip=1 ;;
 		' doctor --key') skip=1 ;;
@@ -474,6 +476,8 @@ _crosstalk() {
 	' bench --rate') :; return ;;
 	' bench --size') :; return ;;
 	' bench --duration') :; return ;;
+	' bench --calls') :; return ;;
+	' bench --settle') :; return ;;
 	' bench --pid') :; return ;;
 	' doctor --url') :; return ;;
 	' doctor --key') :; return ;;
@@ -558,7 +562,7 @@ _crosstalk() {
 	' data ls') COMPREPLY=($(compgen -W '--help --limit --json --url --key --db --database-url ' -- "$cur")) ;;
 	' data rm') COMPREPLY=($(compgen -W '--help --as --url --key --db --database-url ' -- "$cur")) ;;
 	' export') COMPREPLY=($(compgen -W '--help --format --since --output --url --key --db --database-url ' -- "$cur")) ;;
-	' bench') COMPREPLY=($(compgen -W '--help --url --key --publishers --subscribers --waits --channels --rate --size --duration --pid --json ' -- "$cur")) ;;
+	' bench') COMPREPLY=($(compgen -W '--help --url --key --publishers --subscribers --waits --channels --rate --size --duration --idle --calls --named --settle --pid --json ' -- "$cur")) ;;
 	' doctor') COMPREPLY=($(compgen -W '--help --read-only --json --url --key --db --database-url ' -- "$cur")) ;;
 	' import') COMPREPLY=($(compgen -W 'cross-claude --help ' -- "$cur")) ;;
 	' import cross-claude') COMPREPLY=($(compgen -W '--help --db --database-url --log-level ' -- "$cur")) ;;

@@ -232,6 +232,8 @@ _crosstalk() {
 		' bench --rate') skip=1 ;;
 		' bench --size') skip=1 ;;
 		' bench --duration') skip=1 ;;
+		' bench --calls') skip=1 ;;
+		' bench --settle') skip=1 ;;
 		' bench --pid') skip=1 ;;
 		' doctor --url') skip=1 ;;
 		' doctor --key') skip=1 ;;
@@ -476,6 +478,8 @@ _crosstalk() {
 	' bench --rate') _message value; return ;;
 	' bench --size') _message value; return ;;
 	' bench --duration') _message value; return ;;
+	' bench --calls') _message value; return ;;
+	' bench --settle') _message value; return ;;
 	' bench --pid') _message value; return ;;
 	' doctor --url') _message value; return ;;
 	' doctor --key') _message value; return ;;
@@ -627,7 +631,7 @@ _crosstalk() {
 		items=('--help:Show context-sensitive help.' '--format:jsonl, one message on each line, or markdown. Without it: jsonl.' '--since:Begin after this message, this long ago, or at this time: 1200, 90m, 7d, 2026-11-23T10:00.' '--output:Write there, in one piece or not at all. Without it: standard output.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
 		;;
 	' bench')
-		items=('--help:Show context-sensitive help.' '--url:The hub to load. Its messages stay there, in channels of their own. Without it: one that is started for the run, with an empty SQLite database.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--publishers:Publishers over REST. Each sends its next message when the last was answered. Without it: 8.' '--subscribers:Listeners over WebSocket. Without it: 100.' '--waits:Clients that wait with long polls, one after the other.' '--channels:Spread all of them over so many channels. Without it: 1.' '--rate:Messages a second in all. Without it: as fast as they are answered.' '--size:Of each message. Without it: 200.' '--duration:How long to publish, after a second to warm up. Without it: 10s.' '--pid:The hub'"'"'s process, for what the run costs it. On Linux it is found by itself where it can be seen.' '--json:Print one JSON object and no table.' )
+		items=('--help:Show context-sensitive help.' '--url:The hub to load. Its messages stay there, in channels of their own. Without it: one that is started for the run, with an empty SQLite database.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--publishers:Publishers over REST. Each sends its next message when the last was answered. Without it: 8.' '--subscribers:Listeners over WebSocket. Without it: 100.' '--waits:Clients that wait with long polls, one after the other.' '--channels:Spread all of them over so many channels. Without it: 1.' '--rate:Messages a second in all. Without it: as fast as they are answered.' '--size:Of each message. Without it: 200.' '--duration:How long to publish, after a second to warm up. Without it: 10s.' '--idle:Publish nothing: connect everybody, have the hub come to rest, and measure for --duration what it uses.' '--calls:With --idle: MCP clients in wait_for_reply.' '--named:Listeners say who they are, as agents do.' '--settle:With --idle: how long the hub has to come to rest. Without it: 15s.' '--pid:The hub'"'"'s process, for what the run costs it. On Linux it is found by itself where it can be seen.' '--json:Print one JSON object and no table.' )
 		;;
 	' doctor')
 		items=('--help:Show context-sensitive help.' '--read-only:Send no message, so try no round trip.' '--json:Print JSON, one object on each line.' '--url:The hub there, such as https://bus.example.com.' '--key:The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine.' '--db:The SQLite database. Without it: ~/.crosstalk/crosstalk.db.' '--database-url:A PostgreSQL database instead, such as postgres://user:password@host/name?sslmode=verify-full, in a schema of its own. With pgbouncer=true through a pooler. --db goes before DATABASE_URL.' )
