@@ -15,6 +15,7 @@ import (
 
 	"crosstalk/hub"
 	"crosstalk/models"
+	"crosstalk/models/meter"
 	"crosstalk/models/store"
 )
 
@@ -75,6 +76,7 @@ type client struct {
 	conn  string
 	stdio bool
 	mute  bool // it does not take progress
+	meter *meter.Door
 
 	mu       sync.Mutex
 	beats    []string // progress that came
@@ -86,7 +88,7 @@ func (h *house) client(conn string) *client { return &client{h: h, conn: conn} }
 // ask sends a message and returns the answer, which arrives if written.
 func (c *client) ask(ctx context.Context, message string, written bool) (answer string) {
 	c.h.t.Helper()
-	call := &Call{Who: anyone(), Conn: c.conn}
+	call := &Call{Who: anyone(), Conn: c.conn, Meter: c.meter}
 	if c.stdio {
 		call.Who.Session = c.conn
 	}

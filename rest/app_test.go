@@ -25,6 +25,7 @@ import (
 	"crosstalk/hub"
 	"crosstalk/internal/handoff"
 	"crosstalk/models"
+	"crosstalk/models/meter"
 	"crosstalk/models/store"
 	"crosstalk/models/store/access"
 )
@@ -38,6 +39,7 @@ func TestMain(m *testing.M) {
 // bus is a hub on an empty database behind this door, and a client of it.
 type bus struct {
 	hub    *hub.Hub
+	meter  *meter.Door
 	url    string
 	addr   string
 	dial   func(ctx context.Context) (net.Conn, error)
@@ -60,12 +62,12 @@ func serve(t testing.TB, gate auth.Config, first ...fiber.Handler) *bus {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bus{hub: h, addr: ln.Addr().String(), url: "http://" + ln.Addr().String(), log: &strings.Builder{}}
+	b := &bus{hub: h, meter: &meter.Door{}, addr: ln.Addr().String(), url: "http://" + ln.Addr().String(), log: &strings.Builder{}}
 	b.dial = func(ctx context.Context) (net.Conn, error) { return (&net.Dialer{}).DialContext(ctx, "tcp", b.addr) }
 	b.client = &http.Client{Timeout: time.Minute, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return b.dial(ctx) },
 	}}
-	o := Options{Hub: h, Gate: g, Version: "test", Log: slog.New(slog.NewTextHandler(b.log, nil))}
+	o := Options{Hub: h, Gate: g, Meter: b.meter, Version: "test", Log: slog.New(slog.NewTextHandler(b.log, nil))}
 	app, begin := New(o)
 	native := http.NewServeMux()
 	native.Handle("/api/stream", Stream(o))

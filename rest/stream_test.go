@@ -15,6 +15,7 @@ import (
 
 	"crosstalk/auth"
 	"crosstalk/models"
+	"crosstalk/models/meter"
 )
 
 // event is one of a stream. Data stays empty where only the position came.
@@ -258,7 +259,8 @@ func inBubble(t *testing.T, parameters string, run func(t *testing.T, b *bus, cl
 		if err != nil {
 			t.Fatal(err)
 		}
-		stream, ended := Stream(Options{Hub: h, Gate: g}), make(chan struct{})
+		m := &meter.Door{}
+		stream, ended := Stream(Options{Hub: h, Gate: g, Meter: m}), make(chan struct{})
 		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			defer close(ended)
 			stream.ServeHTTP(w, r)
@@ -271,7 +273,7 @@ func inBubble(t *testing.T, parameters string, run func(t *testing.T, b *bus, cl
 		if _, err := io.WriteString(client, "GET /api/stream?"+parameters+" HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
-		run(t, &bus{hub: h}, client, ended)
+		run(t, &bus{hub: h, meter: m}, client, ended)
 		if err := client.Close(); err != nil {
 			t.Error(err)
 		}
@@ -351,6 +353,9 @@ func TestStreamEndsWhenItsClientTakesNothing(t *testing.T) {
 		<-ended // not even the welcome was read
 		if took := time.Since(begin); took < streamWrite || took > 2*streamWrite {
 			t.Errorf("it ended after %v", took)
+		}
+		if n := b.meter.Slow.Load(); n != 1 {
+			t.Errorf("%d clients count as too slow", n)
 		}
 	})
 }
