@@ -113,6 +113,9 @@ func (a *author) publish(ctx context.Context, channel, text string, parent int64
 func (a *author) insist(ctx context.Context, node *node, m letter, p *parcel) (answer, bool) {
 	for begun := time.Now(); ctx.Err() == nil && a.soak.failed() == nil; {
 		got, err := a.send(node, m)
+		if err == nil && got.seq == 0 && a.door != "mcp" {
+			err = wrong("it was told id %d and no seq of %v", got.id, p)
+		}
 		if err == nil {
 			if err = a.soak.ledger.ack(p, publisherName(a.number), got.id, got.seq, got.channel, got.duplicate); err == nil {
 				return got, true
