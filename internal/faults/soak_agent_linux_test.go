@@ -216,8 +216,11 @@ func (a *agent) read(ctx context.Context, waits bool) error {
 		return err
 	}
 	a.soak.count("calls of "+tool, 1)
+	first := !a.begun
 	a.lost, a.begun = false, true
-	return a.take(text)
+	err = a.take(text)
+	a.repeated = a.repeated || first // where nothing is noted yet, a wait begins where the instance registered
+	return err
 }
 
 // take accepts an answer. What the answer before showed may come again: it must where the agent has left since, and it does where
