@@ -120,6 +120,7 @@ type agent struct {
 	shown    []int64   // by the last answer, when nothing was asked over its session since
 	lost     bool      // the last answer is
 	again    bool      // all of shown must be shown again
+	stale    bool      // the hub may know less of what it has read: an answer was lost, and what came before may not be noted
 	repeated bool      // some of shown was shown before: by that it is read
 	troubled time.Time // when an answer was lost last
 	begun    bool      // it has had its first look
@@ -142,7 +143,7 @@ func (a *agent) run(ctx context.Context) {
 		}
 		if err != nil {
 			a.begin()
-		} else if len(a.shown) > 0 && !a.repeated && !a.again && time.Since(a.troubled) > lingers && a.random.IntN(10) == 0 { // leaves with what it was shown unread
+		} else if len(a.shown) > 0 && !a.repeated && !a.stale && !a.again && time.Since(a.troubled) > lingers && a.random.IntN(10) == 0 { // leaves with what it was shown unread
 			a.soak.count("MCP sessions left unread", 1)
 			a.session, a.again = newSession(a.soak, a.name), true
 		}
@@ -156,7 +157,7 @@ const lingers = 15 * time.Second
 
 // begin begins anew after an answer was lost.
 func (a *agent) begin() {
-	a.session, a.lost, a.shown, a.again, a.troubled = newSession(a.soak, a.name), true, nil, false, time.Now()
+	a.session, a.lost, a.stale, a.shown, a.again, a.troubled = newSession(a.soak, a.name), true, true, nil, false, time.Now()
 }
 
 // finish reads what is left, once all is stored.
@@ -216,9 +217,12 @@ func (a *agent) read(ctx context.Context, waits bool) error {
 		return err
 	}
 	a.soak.count("calls of "+tool, 1)
-	first := !a.begun
+	first, told, had := !a.begun, a.lost, len(a.seen)
 	a.lost, a.begun = false, true
 	err = a.take(text)
+	if !told && (len(a.seen) > had || strings.HasPrefix(text, "No new messages")) {
+		a.stale = false // it went on from where the hub knew that it stood
+	}
 	a.repeated = a.repeated || first // where nothing is noted yet, a wait begins where the instance registered
 	return err
 }
@@ -253,7 +257,7 @@ func (a *agent) take(text string) error {
 			return wrong("it left having been shown %v, came back, and is shown %d in the place of %d", before, id, before[i])
 		case len(a.seen) == 0 || id > a.seen[len(a.seen)-1]:
 			a.seen = append(a.seen, id)
-		case !slices.Contains(before, id):
+		case !a.stale && !slices.Contains(before, id):
 			return wrong("it is shown %d again, after %d; the answer before showed %v", id, a.seen[len(a.seen)-1], before)
 		default:
 			a.repeated = true
