@@ -146,21 +146,21 @@ func (life *lifetime) slope(k kind) float64 {
 	return (n*xy - x*y) / (n*xx - x*x)
 }
 
-// String is a line for each process that was looked at more than twice.
+// String is a line for each process that lived long enough.
 func (l *levels) String() string {
 	var b strings.Builder
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, life := range l.lives {
 		n := len(life.seen)
-		if n < 3 || life.length() < longLife && life.node.number != elder {
+		if life.length() < longLife {
 			continue
 		}
-		fmt.Fprintf(&b, "a process of %v, looked at %d times in %s:", life.node, n, life.length().Round(time.Second))
+		fmt.Fprintf(&b, "a process of %v, looked at %d times in %s, from its second quarter to its last:\n", life.node, n, life.length().Round(time.Second))
 		for _, k := range kinds() {
-			fmt.Fprintf(&b, " %s %d, %.0f, %d (growth %+.0f, slope %+.1f an hour);", k.name, k.of(life.seen[0]), middle(life.seen[n/4:], k), k.of(life.seen[n-1]), life.growth(k), life.slope(k))
+			fmt.Fprintf(&b, "%8.0f to %.0f %s, at most %d more allowed; slope %+.1f an hour\n",
+				middle(life.seen[n/4:n/2], k), middle(life.seen[n-n/4:], k), k.name, k.most, life.slope(k))
 		}
-		b.WriteString("\n")
 	}
 	return b.String()
 }

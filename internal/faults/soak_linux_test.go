@@ -158,8 +158,12 @@ func (x *soak) begin(t *testing.T) {
 		x.agents = append(x.agents, newAgent(x, fmt.Sprintf("agent-%d", n.number), n.at, soakChannels[n.number]),
 			newAgent(x, fmt.Sprintf("agent-%d-by-wire", n.number), n.by, soakChannels[n.number+1]))
 	}
+	pace := 130 * time.Millisecond
+	if x.long() {
+		pace *= 2 // beside which the machine can do something else
+	}
 	for i := range 8 {
-		x.authors = append(x.authors, newAuthor(x, i, []string{"rest", "socket", "rest", "mcp"}[i/2], 130*time.Millisecond))
+		x.authors = append(x.authors, newAuthor(x, i, []string{"rest", "socket", "rest", "mcp"}[i/2], pace))
 	}
 	x.flooder = newAuthor(x, len(x.authors), "rest", 0)
 	for _, f := range x.followers {
@@ -291,6 +295,9 @@ func (x *soak) soon(ctx context.Context, within time.Duration, missing func() st
 		}
 	}
 }
+
+// long says that there is time for what lasts.
+func (x *soak) long() bool { return x.seconds >= 300 }
 
 // dice are somebody's own random choices.
 func (x *soak) dice(whose string) *rand.Rand {

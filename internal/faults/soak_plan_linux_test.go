@@ -83,7 +83,7 @@ func (p *plan) next() step {
 		}
 	}
 	longest, most := int64(1000), int64(1500)
-	if p.x.seconds >= 300 {
+	if p.x.long() {
 		longest, most = 4000, 6000
 		if p.random.IntN(12) == 0 {
 			longest = 20_000
