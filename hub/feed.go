@@ -18,7 +18,6 @@ const (
 	ringsBytes = 64 << 20        // bounds all rings together: beyond, the least recently used are emptied
 	feedPage   = 500             // messages a read when other processes wrote
 	lookEvery  = time.Second     // at the log, whether the bell rang or not
-	staleFeed  = 5 * time.Second // without a look, the hub is not ready
 	setBack    = 2 * time.Second // that the log ends before the position, before that is believed
 	leastRest  = time.Millisecond
 	mostRest   = 8 * time.Millisecond
@@ -37,7 +36,8 @@ type feed struct {
 	meter  *meter.Hub
 
 	position atomic.Int64 // all up to here is in the rings; advanced after they have it
-	looked   atomic.Int64 // when the log was last looked at, Unix ms
+	began    atomic.Int64 // looks at the log
+	looked   atomic.Int64 // those that went well
 
 	// Guarded by mu. A room's own lock comes after it.
 	mu    sync.Mutex
@@ -52,7 +52,6 @@ type feed struct {
 func newFeed(st *store.Store, o Options, head int64, m *meter.Hub) *feed {
 	f := &feed{store: st, bell: o.Bell, log: o.Log, behind: make(chan struct{}, 1), most: ringsBytes, meter: m, rooms: map[string]*room{}}
 	f.position.Store(head)
-	f.looked.Store(time.Now().UnixMilli())
 	return f
 }
 
@@ -216,6 +215,7 @@ func (f *feed) run(ctx context.Context) error {
 			continue
 		case <-ticker.C:
 		}
+		f.began.Add(1)
 		news, err := f.catchUp(ctx)
 		if heard {
 			e.heard(news)
@@ -225,7 +225,7 @@ func (f *feed) run(ctx context.Context) error {
 		}
 		switch {
 		case err == nil:
-			f.looked.Store(time.Now().UnixMilli())
+			f.looked.Add(1)
 		case errors.Is(err, errSetBack):
 			return err
 		case !failing:
@@ -233,6 +233,11 @@ func (f *feed) run(ctx context.Context) error {
 		}
 		failing = err != nil
 	}
+}
+
+// marks are the looks at the log that began, those that went well, and the position.
+func (f *feed) marks() (began, ended, position int64) {
+	return f.began.Load(), f.looked.Load(), f.position.Load()
 }
 
 // ear listens to a bell. A bell that is a file sounds for what this process wrote as for what others did, and a look

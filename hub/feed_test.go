@@ -34,6 +34,8 @@ type at struct {
 
 func (a at) Rung() <-chan struct{} { return a.rung }
 
+func (a at) Trouble() error { return nil }
+
 func (e *echo) join() at {
 	a := at{e, make(chan struct{}, 1)}
 	e.others = append(e.others, a.rung)

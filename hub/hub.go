@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"crosstalk/hub/health"
 	"crosstalk/hub/limits"
 	"crosstalk/hub/loops"
 	"crosstalk/hub/names"
@@ -22,6 +23,7 @@ import (
 type Bell interface {
 	Ring()                 // never blocks
 	Rung() <-chan struct{} // of size 1
+	Trouble() error        // what is wrong with it, for everybody to read; nil: nothing. Never blocks
 }
 
 // Options are the settings of a Hub.
@@ -48,6 +50,7 @@ type Hub struct {
 	stored   *limits.Stored
 	loops    *loops.Guard // nil: none
 	meter    *meter.Hub
+	watch    *health.Watch
 	draining chan struct{}
 
 	drain sync.Once
@@ -64,9 +67,10 @@ func New(st *store.Store, o Options) (*Hub, error) {
 	}
 	counts := &meter.Hub{}
 	var ring func()
+	trouble := func() error { return nil }
 	if o.Bell != nil {
 		o.Bell = counted{o.Bell, counts}
-		ring = o.Bell.Ring
+		ring, trouble = o.Bell.Ring, o.Bell.Trouble
 	}
 	table := access.New(st)
 	owned, err := names.New(context.Background(), table, ring, o.Log)
@@ -85,6 +89,7 @@ func New(st *store.Store, o Options) (*Hub, error) {
 	if o.LoopGuard {
 		h.loops = loops.New(st)
 	}
+	h.watch = health.New(health.Sources{Store: st, Delivery: h.feed.marks, Doorbell: trouble})
 	st.OnCommit(func(batch []models.Message) {
 		h.loops.Committed(batch)
 		h.feed.committed(batch)
@@ -100,6 +105,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	g.Go(func() error { return h.names.Run(ctx) })
 	g.Go(func() error { return h.waits.run(ctx) })
 	g.Go(func() error { return h.stored.Run(ctx) })
+	g.Go(func() error { return h.watch.Run(ctx) })
 	return g.Wait()
 }
 
@@ -140,20 +146,15 @@ func (h *Hub) Database() string { return h.store.Database() }
 // Head returns the id of the newest message.
 func (h *Hub) Head(ctx context.Context) (int64, error) { return h.store.Head(ctx) }
 
-// Ready returns which part is not ready to store and deliver messages, or nil.
-func (h *Hub) Ready(ctx context.Context) error {
+// Health is how the hub was a second ago at most. It costs next to nothing.
+func (h *Hub) Health() health.Report {
+	r := *h.watch.Report()
 	select {
 	case <-h.draining:
-		return models.Errorf(models.Unavailable, "server: shutting down")
+		r.Status, r.Error = health.Unready, models.Errorf(models.Unavailable, "server: shutting down")
 	default:
 	}
-	if err := h.store.Ready(ctx); err != nil {
-		return err
-	}
-	if last := h.feed.looked.Load(); time.Since(time.UnixMilli(last)) > staleFeed {
-		return models.Errorf(models.Unavailable, "feed: the log was last looked at %s", models.Time(last))
-	}
-	return nil
+	return r
 }
 
 // oneself refuses a person who would speak under another name than the one that it signed in with.

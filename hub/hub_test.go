@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"crosstalk/hub/health"
 	"crosstalk/models"
 	"crosstalk/models/store"
 )
@@ -375,8 +376,8 @@ func TestDrainAnswersThoseWhoWait(t *testing.T) {
 		if took := time.Since(began); took != 0 {
 			t.Errorf("answered after %v", took)
 		}
-		if err := h.Ready(t.Context()); models.CodeOf(err) != models.Unavailable {
-			t.Errorf("a draining hub says it is ready: %v", err)
+		if r := h.Health(); models.CodeOf(r.Error) != models.Unavailable || r.Status != health.Unready || r.Stuck != nil {
+			t.Errorf("a draining hub says of itself %+v", r)
 		}
 	})
 }

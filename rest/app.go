@@ -130,7 +130,7 @@ func (d *door) routes() []route {
 		{fiber.MethodDelete, "/api/data/:key", d.read(d.deleteData)},
 		get("/health", d.health),
 		get("/livez", d.alive),
-		get("/readyz", d.ready),
+		{fiber.MethodGet, "/readyz", d.ready},
 		{fiber.MethodGet, "/metrics", d.metrics},
 		{fiber.MethodGet, "/openapi.json", d.openAPI},
 		{fiber.MethodPost, auth.SessionPath, d.signIn},

@@ -1,14 +1,13 @@
 package rest
 
 import (
-	"context"
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/gofiber/fiber/v2"
 
+	"crosstalk/hub/health"
 	"crosstalk/models"
 )
 
@@ -70,22 +69,37 @@ func (d *door) health(models.Principal, *query) (any, error) {
 	return healthy{"ok", "crosstalk", d.Version, d.Hub.BusID(), d.Hub.Database()}, nil
 }
 
-// alive answers while the process can answer anything: who restarts it asks here.
+// alive answers 200 unless a restart would help: who restarts the hub asks here.
 func (d *door) alive(models.Principal, *query) (any, error) {
-	return struct {
-		Status string `json:"status"`
-	}{"ok"}, nil
-}
-
-// readyTime bounds the look at the hub: a probe gives up soon, too.
-const readyTime = 5 * time.Second
-
-// ready answers 200 while messages can be stored and delivered: who sends traffic here asks.
-func (d *door) ready(models.Principal, *query) (any, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), readyTime)
-	defer cancel()
-	if err := d.Hub.Ready(ctx); err != nil {
+	if err := d.Hub.Health().Stuck; err != nil {
 		return nil, err
 	}
-	return d.alive(models.Principal{}, nil)
+	return struct {
+		Status string `json:"status"`
+	}{health.OK}, nil
+}
+
+// readiness says which part is how. What is wrong stands where other refusals say it, too.
+type readiness struct {
+	Status string                 `json:"status"`
+	Error  string                 `json:"error,omitempty"`
+	Code   models.Code            `json:"code,omitempty"`
+	Parts  map[string]health.Part `json:"parts"`
+}
+
+// ready answers 200 while messages can be stored and delivered: who sends traffic here asks.
+func (d *door) ready(c *fiber.Ctx) error {
+	r := d.Hub.Health()
+	status, out := fiber.StatusOK, readiness{Status: r.Status, Parts: r.Parts}
+	if r.Error != nil {
+		out.Error, out.Code = models.Text(r.Error), models.CodeOf(r.Error)
+		status = statusOf(out.Code)
+		hint(status, 0, c.Set)
+	}
+	b, err := json.Marshal(out)
+	if err != nil {
+		return err
+	}
+	send(c.Context(), status, b)
+	return nil
 }

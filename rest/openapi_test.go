@@ -404,12 +404,14 @@ func is(kinds, kind, at string) error {
 
 func TestHealthIsTold(t *testing.T) {
 	b := serve(t, auth.Config{})
+	const parts = `"parts":{"database":{"ok":true,"needed":true},"delivery":{"ok":true,"needed":true},"doorbell":{"ok":true,"needed":false},"indexer":{"ok":true,"needed":false},"writer":{"ok":true,"needed":true}}`
 	b.run(t, []step{
 		{`GET /health`, 200, `{"status":"ok","server":"crosstalk","version":"test","bus_id":"B","database":"sqlite"}`},
 		{`GET /livez`, 200, `{"status":"ok"}`},
-		{`GET /readyz`, 200, `{"status":"ok"}`},
+		{`GET /readyz`, 200, `{"status":"ok",` + parts + `}`},
 	})
 	b.hub.Drain()
 	b.refused(t, 503, models.Unavailable, "server: ", "GET", "/readyz", "")
+	b.run(t, []step{{`GET /readyz`, 503, `{"status":"unready","error":"server: shutting down","code":"unavailable",` + parts + `}`}})
 	b.run(t, []step{{`GET /livez`, 200, `{"status":"ok"}`}})
 }

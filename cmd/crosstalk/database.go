@@ -11,6 +11,7 @@ import (
 
 	"crosstalk/hub"
 	"crosstalk/hub/doorbell"
+	"crosstalk/models"
 	"crosstalk/models/store"
 )
 
@@ -119,6 +120,11 @@ func (d database) openBell(busID string, log *slog.Logger) (bell, error) {
 
 // silent is a bell that never rings: the log is looked at now and then.
 type silent struct{}
+
+// Trouble is what it is.
+func (silent) Trouble() error {
+	return models.Errorf(models.Unavailable, "there is none: messages of other processes may come a second late")
+}
 
 func (silent) Ring()                 {}
 func (silent) Rung() <-chan struct{} { return nil }

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
 	"crosstalk/cmd/crosstalk/remote"
+	"crosstalk/hub/health"
 	wsdial "crosstalk/hub/ws/dial"
 	"crosstalk/models"
 )
@@ -196,11 +199,19 @@ func (c *checkup) health(b *bus, url string) bool {
 
 func (c *checkup) ready(b *bus) bool {
 	begin := time.Now()
-	if err := b.Get(c.p.ctx, "/readyz", nil, nil); err != nil {
+	var hub struct {
+		Parts map[string]health.Part `json:"parts"`
+	}
+	if err := b.Get(c.p.ctx, "/readyz", nil, &hub); err != nil {
 		c.say("fail", "ready", 0, "%v: see the hub's own log", err)
 		return false
 	}
 	c.say("ok", "ready", time.Since(begin), "messages can be stored and delivered")
+	for _, part := range slices.Sorted(maps.Keys(hub.Parts)) {
+		if p := hub.Parts[part]; !p.OK {
+			c.say("warn", "ready", 0, "%s: %s", part, p.Why)
+		}
+	}
 	return true
 }
 

@@ -44,9 +44,7 @@ func openLocal(ctx context.Context, log *slog.Logger, db database, keep time.Dur
 		l.bell, ho.Bell = bell, bell
 	} else {
 		log.Warn("messages of other processes on this database may come a second late", "error", err)
-		if ho.Bell = nil; db.url != "" {
-			ho.Bell = silent{}
-		}
+		ho.Bell = silent{}
 	}
 	if l.hub, err = hub.New(l.store, ho); err != nil {
 		return l, fmt.Errorf("hub: %w", err)

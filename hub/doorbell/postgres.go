@@ -5,10 +5,13 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
+
+	"crosstalk/models"
 )
 
 const (
@@ -31,6 +34,8 @@ type Postgres struct {
 	rung    chan struct{}
 	ring    chan struct{} // size 1, like rung
 	log     *slog.Logger
+
+	mute, deaf atomic.Bool // it cannot ring, or not hear
 }
 
 // Dial makes the bell of a bus. It connects while Run runs, and again whenever it is cut off. The connections of the
@@ -60,33 +65,43 @@ func (b *Postgres) Ring() { put(b.ring) }
 // Rung says that somebody else rang, or may have.
 func (b *Postgres) Rung() <-chan struct{} { return b.rung }
 
+// Trouble says which connection is cut off.
+func (b *Postgres) Trouble() error {
+	switch {
+	case b.deaf.Load():
+		return models.Errorf(models.Unavailable, "other nodes cannot be heard: their messages may come a second late")
+	case b.mute.Load():
+		return models.Errorf(models.Unavailable, "other nodes cannot be told: they may get this node's messages a second late")
+	}
+	return nil
+}
+
 // Run rings and listens until ctx has ended.
 func (b *Postgres) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { b.keep(ctx, "ring", b.notify); return nil })
-	g.Go(func() error { b.keep(ctx, "listen", b.listen); return nil })
+	g.Go(func() error { b.keep(ctx, "ring", &b.mute, b.notify); return nil })
+	g.Go(func() error { b.keep(ctx, "listen", &b.deaf, b.listen); return nil })
 	return g.Wait()
 }
 
 // keep has work done over a connection, and over the next when that one is lost. work says when the connection has
 // proved good.
-func (b *Postgres) keep(ctx context.Context, what string, work func(ctx context.Context, c *pgx.Conn, good func()) error) {
-	lost, retry := false, firstRetry
+func (b *Postgres) keep(ctx context.Context, what string, out *atomic.Bool, work func(ctx context.Context, c *pgx.Conn, good func()) error) {
+	retry := firstRetry
 	good := func() {
-		if lost {
+		if out.Swap(false) {
 			b.log.Info("bell works again", "to", what)
 		}
-		lost, retry = false, firstRetry
+		retry = firstRetry
 	}
 	for ctx.Err() == nil {
 		err := b.connected(ctx, func(c *pgx.Conn) error { return work(ctx, c, good) })
 		if ctx.Err() != nil {
 			return
 		}
-		if !lost {
+		if !out.Swap(true) {
 			b.log.Warn("bell is out of order: messages of other nodes may come a second late", "to", what, "error", err)
 		}
-		lost = true
 		select {
 		case <-ctx.Done():
 		case <-time.After(retry):

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"crosstalk/internal/pgtest"
+	"crosstalk/models"
 )
 
 // dial runs a bell until the test ends.
@@ -144,9 +145,15 @@ func TestComesBackAfterTheDatabase(t *testing.T) {
 	c.Kill(t)
 	eventually(t, "the loss is told", func() bool { return log.count("out of order") == 2 })
 	a.Ring() // kept until it can be rung
+	if text := models.Text(b.Trouble()); !strings.Contains(text, "cannot be heard") || strings.Contains(text, c.Addr()) {
+		t.Errorf("everybody is told %q", text)
+	}
 	c.Start(t)
 	rings(t, b, true) // it listens again, and cannot know what it has missed
 	eventually(t, "all is told to be well", func() bool { return log.count("works again") == 2 })
+	if err := b.Trouble(); err != nil {
+		t.Error(err)
+	}
 	for range 3 {
 		a.Ring()
 		rings(t, b, true)

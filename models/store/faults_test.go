@@ -99,7 +99,7 @@ func TestWritesThatFailLeaveNothing(t *testing.T) {
 			}
 
 			mend()
-			if err := s.Ready(t.Context()); err != nil {
+			if err := s.Probe(t.Context()); err != nil {
 				t.Errorf("mended, and yet not ready: %v", err)
 			}
 			r := post(t, s, say("room", "alice", large))
@@ -166,17 +166,23 @@ func TestAStepThatFailsFailsTheBatch(t *testing.T) {
 func TestAFailingWriterIsNotReady(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "bus.db"), Options{})
 	mend := troubles()[1].make(t, s)
-	if err := s.Ready(t.Context()); err != nil {
-		t.Errorf("nothing has failed yet: %v", err)
+	if _, failing := s.Writing(); failing {
+		t.Error("nothing has failed yet")
 	}
 	_, err := s.Append(t.Context(), say("room", "alice", "hi"))
 	wantCode(t, err, models.Unavailable)
 	for range 2 {
-		wantCode(t, s.Ready(t.Context()), models.Unavailable)
+		wantCode(t, s.Probe(t.Context()), models.Unavailable)
+		if _, failing := s.Writing(); !failing {
+			t.Error("it does not know that it cannot write")
+		}
 	}
 	mend()
 	for range 2 {
-		wantCode(t, s.Ready(t.Context()), "")
+		wantCode(t, s.Probe(t.Context()), "")
+		if _, failing := s.Writing(); failing {
+			t.Error("it does not know that it can write again")
+		}
 	}
 	post(t, s, say("room", "alice", "hi"))
 }

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	recent       = 20_000 // messages searched for any piece of text
+	Scanned      = 20_000 // newest messages, searched for any piece of text, and for words that the index lacks
 	mostFound    = 10     // by default
 	indexBatch   = 512    // messages a transaction: the writer waits no longer than that takes (about 10 ms)
 	indexedBytes = 1 << 20
@@ -35,10 +35,9 @@ func (s *Store) Search(ctx context.Context, q models.Search) ([]models.Message, 
 	if q.Limit <= 0 {
 		q.Limit = mostFound
 	}
-	var head, indexed int64
-	row := s.Reader(ctx).ConnPool.QueryRowContext(context.WithoutCancel(ctx), "SELECT last_id, indexed_id FROM bus")
-	if err := row.Scan(&head, &indexed); err != nil {
-		return nil, s.reading(err)
+	head, indexed, err := s.Progress(ctx)
+	if err != nil {
+		return nil, err
 	}
 	like := s.words.Like()
 	found, err := list(s.narrow(ctx, q).Where(`id > ? AND content `+like+` ? ESCAPE '\' AND content `+like+` ? ESCAPE '\'`,

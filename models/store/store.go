@@ -48,6 +48,7 @@ type Store struct {
 	queue     chan *pending
 	meter     meter.Store
 	committed func([]models.Message)
+	turn      atomic.Int64 // the writer's; odd during a write
 	failing   atomic.Bool  // the last write failed
 	blind     atomic.Bool  // the last read did
 	wrote     atomic.Bool  // something was appended that the tender has not seen
@@ -114,7 +115,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{opt: opt, queue: make(chan *pending, maxQueue), committed: func([]models.Message) {}, node: rand.Text(), young: recent}
+	s := &Store{opt: opt, queue: make(chan *pending, maxQueue), committed: func([]models.Message) {}, node: rand.Text(), young: Scanned}
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
@@ -194,22 +195,13 @@ func (s *Store) Close() error {
 	return s.db.Close()
 }
 
-// Ready returns why messages cannot be stored now, or nil.
-func (s *Store) Ready(ctx context.Context) error {
-	if s.failing.Load() {
-		if err := s.probe(ctx); err != nil {
-			return models.Errorf(models.Unavailable, "writer: %s", models.Text(err))
-		}
-	}
-	if _, err := s.Head(ctx); err != nil {
-		return models.Errorf(models.Unavailable, "database: %s", models.Text(err))
-	}
-	return nil
-}
+// Writing says at which write the writer is, and whether the last write failed. The number is odd during a write. It
+// asks no database.
+func (s *Store) Writing() (turn int64, failing bool) { return s.turn.Load(), s.failing.Load() }
 
-// probe changes a row and changes it back: what it takes to store anything. Of an update that leaves a row as it
-// was SQLite writes nothing, so that it would not see a full disk.
-func (s *Store) probe(ctx context.Context) error {
+// Probe finds out whether the database can be written, and remembers it. It changes a row and changes it back: what it
+// takes to store anything. Of an update that leaves a row as it was SQLite writes nothing, so that it would not see a full disk.
+func (s *Store) Probe(ctx context.Context) error {
 	err := s.Transact(ctx, func(tx *gorm.DB) error {
 		for _, by := range []int{1, -1} {
 			if err := tx.Exec("UPDATE bus SET last_at = last_at + ?", by).Error; err != nil {
@@ -229,6 +221,12 @@ func (s *Store) Head(ctx context.Context) (int64, error) {
 	var head int64
 	err := s.Reader(ctx).ConnPool.QueryRowContext(context.WithoutCancel(ctx), "SELECT last_id FROM bus").Scan(&head)
 	return head, s.reading(err)
+}
+
+// Progress returns the id of the newest message, and of the newest that the search index has.
+func (s *Store) Progress(ctx context.Context) (head, indexed int64, err error) {
+	err = s.Reader(ctx).ConnPool.QueryRowContext(context.WithoutCancel(ctx), "SELECT last_id, indexed_id FROM bus").Scan(&head, &indexed)
+	return head, indexed, s.reading(err)
 }
 
 // reading turns what the database says into an Error for the caller.

@@ -79,21 +79,21 @@ func closedTwice(t *testing.T, db database) {
 	_, err := s.Head(t.Context())
 	wantCode(t, err, models.Unavailable)
 	wantCode(t, s.Register(t.Context(), models.Registration{ID: "alice"}), models.Unavailable)
-	if err := s.Ready(t.Context()); err == nil {
-		t.Error("a closed store is ready")
-	}
+	_, _, err = s.Progress(t.Context())
+	wantCode(t, err, models.Unavailable)
+	wantCode(t, s.Probe(t.Context()), models.Unavailable)
 }
 
 func ready(t *testing.T, db database) {
 	s := db.open(t, Options{})
-	if err := s.Ready(t.Context()); err != nil {
-		t.Error(err)
-	}
 	// While another process writes for long, this one is as ready as before.
 	release := db.block(t)
 	begin := time.Now()
-	if err := s.Ready(t.Context()); err != nil || time.Since(begin) > 5*time.Second {
+	if _, _, err := s.Progress(t.Context()); err != nil || time.Since(begin) > 5*time.Second {
 		t.Errorf("%v after %v", err, time.Since(begin))
+	}
+	if turn, failing := s.Writing(); turn%2 != 0 || failing {
+		t.Errorf("at write %d, failing: %v", turn, failing)
 	}
 	release()
 }

@@ -70,6 +70,7 @@ func (s *Store) writeLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		s.turn.Add(1)
 		begun := meter.Now()
 		messages, err := s.commit(batch)
 		s.count(batch, len(messages), begun, err)
@@ -87,6 +88,7 @@ func (s *Store) writeLoop(ctx context.Context) {
 			p.done <- struct{}{}
 			batch[i] = nil
 		}
+		s.turn.Add(1)
 	}
 }
 
