@@ -59,11 +59,15 @@ func TestNodesDeliverInOneOrder(t *testing.T) {
 		hubs = append(hubs, node(t, url, 0))
 	}
 	got := make([][]*Entry, 2*nodes)
-	for i, h := range hubs {
+	for i, h := range hubs { // all of them before anybody speaks
 		one := follow(t, h, Subscription{Channels: []string{"a"}})
 		every := follow(t, h, Subscription{Channels: []string{models.Every}})
 		defer one.Close()
 		defer every.Close()
+		all.Go(func() { got[2*i] = collect(t, one, nodes*each/2) })
+		all.Go(func() { got[2*i+1] = collect(t, every, nodes*each) })
+	}
+	for i, h := range hubs {
 		for sender := range 3 {
 			all.Go(func() {
 				for n := range each / 3 {
@@ -71,8 +75,6 @@ func TestNodesDeliverInOneOrder(t *testing.T) {
 				}
 			})
 		}
-		all.Go(func() { got[2*i] = collect(t, one, nodes*each/2) })
-		all.Go(func() { got[2*i+1] = collect(t, every, nodes*each) })
 	}
 	all.Wait()
 	for i, h := range hubs {
