@@ -37,7 +37,7 @@ type feed struct {
 
 	position atomic.Int64 // all up to here is in the rings; advanced after they have it
 	began    atomic.Int64 // looks at the log
-	looked   atomic.Int64 // those that went well
+	looked   atomic.Int64 // when the last one went well, Unix ms
 
 	// Guarded by mu. A room's own lock comes after it.
 	mu    sync.Mutex
@@ -52,6 +52,7 @@ type feed struct {
 func newFeed(st *store.Store, o Options, head int64, m *meter.Hub) *feed {
 	f := &feed{store: st, bell: o.Bell, log: o.Log, behind: make(chan struct{}, 1), most: ringsBytes, meter: m, rooms: map[string]*room{}}
 	f.position.Store(head)
+	f.looked.Store(time.Now().UnixMilli())
 	return f
 }
 
@@ -225,7 +226,7 @@ func (f *feed) run(ctx context.Context) error {
 		}
 		switch {
 		case err == nil:
-			f.looked.Add(1)
+			f.looked.Store(time.Now().UnixMilli())
 		case errors.Is(err, errSetBack):
 			return err
 		case !failing:
@@ -235,8 +236,8 @@ func (f *feed) run(ctx context.Context) error {
 	}
 }
 
-// marks are the looks at the log that began, those that went well, and the position.
-func (f *feed) marks() (began, ended, position int64) {
+// marks are the number of looks at the log that began, when the last one went well, and the position: each only grows.
+func (f *feed) marks() (began, looked, position int64) {
 	return f.began.Load(), f.looked.Load(), f.position.Load()
 }
 

@@ -53,8 +53,8 @@ type Report struct {
 // Sources are where a Watch looks. Neither function may block.
 type Sources struct {
 	Store    *store.Store
-	Delivery func() (began, ended, position int64) // looks at the log, those that went well, and how far it is delivered
-	Doorbell func() error                          // what is wrong with it; nil: there is none
+	Delivery func() (began, looked, position int64) // looks at the log, when one last went well, and how far it is delivered
+	Doorbell func() error                           // what is wrong with it; nil: there is none
 }
 
 // Watch keeps an eye on a hub while Run runs.
@@ -146,8 +146,8 @@ func (w *Watch) judge() *Report {
 	turn, failing := w.from.Store.Writing()
 	busy := turn%2 == 1
 	r.say(Writer, true, w.stores(turn, busy, failing))
-	began, ended, position := w.from.Delivery()
-	r.say(Delivery, true, w.delivers(ended+position))
+	began, looked, position := w.from.Delivery()
+	r.say(Delivery, true, w.delivers(looked+position))
 	if err := w.from.Doorbell(); err != nil {
 		r.say(Doorbell, false, models.Text(err))
 	} else {
