@@ -268,7 +268,7 @@ func keysAreRememberedADay(t *testing.T, db database) {
 		t.Fatal(err)
 	}
 	keep := db.open(t, Options{Keep: time.Hour})
-	if _, err := keep.prune(t.Context(), time.Now(), time.Now()); err != nil {
+	if _, err := keep.prune(t.Context(), nil, time.Now(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if r := post(t, s, a); r.ID != second.ID || len(everything(t, s)) != 0 {
@@ -276,7 +276,7 @@ func keysAreRememberedADay(t *testing.T, db database) {
 	}
 	// Retention forgets what holds no more.
 	age(Remembered)
-	if _, err := s.prune(t.Context(), time.Now(), time.Now()); err != nil {
+	if _, err := s.prune(t.Context(), nil, time.Now(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	var n int

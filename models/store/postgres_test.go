@@ -69,7 +69,7 @@ func TestEightNodesWriteFiftyChannels(t *testing.T) {
 				if _, err := s.index(ctx); err != nil {
 					t.Error(err)
 				}
-				if _, err := s.prune(ctx, time.Now(), time.Now()); err != nil {
+				if _, err := s.prune(ctx, nil, time.Now(), time.Now()); err != nil {
 					t.Error(err)
 				}
 			}

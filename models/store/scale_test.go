@@ -202,7 +202,7 @@ func (c *scale) prune(b *testing.B) (before, during float64) {
 	before = publish(func() { <-time.After(2 * time.Second) })
 	c.s.opt.Keep = time.Hour
 	during = publish(func() {
-		if _, err := c.s.prune(b.Context(), c.half.Add(time.Hour), time.Now().Add(time.Hour)); err != nil {
+		if _, err := c.s.prune(b.Context(), nil, c.half.Add(time.Hour), time.Now().Add(time.Hour)); err != nil {
 			b.Error(err)
 		}
 	})

@@ -112,7 +112,16 @@ func (s *Store) byWords(ctx context.Context, q models.Search, words []string) ([
 	if q.Sender != "" {
 		words = append(words, senderWord(q.Sender))
 	}
-	return list(s.words.WithWords(s.Reader(ctx), words, q.Limit))
+	// What retention has removed may still be in the index. All of it is before this.
+	gone := s.Reader(ctx).Raw("SELECT coalesce(min(id), 1) - 1 FROM messages")
+	if q.Channel != "" {
+		gone = s.Reader(ctx).Raw("SELECT coalesce(max(pruned_id), 0) FROM channels WHERE name = ?", q.Channel)
+	}
+	var after int64
+	if err := gone.Row().Scan(&after); err != nil {
+		return nil, err
+	}
+	return list(s.words.WithWords(s.Reader(ctx), words, after, q.Limit))
 }
 
 // unindexed searches what the indexer has not reached yet, the newest first.
@@ -159,7 +168,7 @@ func (s *Store) index(ctx context.Context) (more bool, err error) {
 	if err != nil || len(h.entries) == 0 {
 		return false, s.reading(err)
 	}
-	return h.more, s.Transact(ctx, func(tx *gorm.DB) error {
+	err = s.Transact(ctx, func(tx *gorm.DB) error {
 		var now int64
 		if err := tx.Table("bus").Select("indexed_id").Scan(&now).Error; err != nil || now != indexed {
 			return err // another process has been here since
@@ -173,6 +182,40 @@ func (s *Store) index(ctx context.Context) (more bool, err error) {
 		// Last, because on PostgreSQL those who append wait from here to the commit.
 		return tx.Exec("UPDATE bus SET indexed_id = ?", h.entries[len(h.entries)-1].ID).Error
 	})
+	if err == nil && s.file != nil {
+		err = s.writing(s.file.MergeWords(ctx))
+	}
+	return h.more, err
+}
+
+// renew makes SQLite's search index anew, if most of it is of messages that are no more, one step at least and until a
+// time. It says whether more is to be done.
+func (s *Store) renew(ctx context.Context, end time.Time) (more bool, err error) {
+	for more = s.file != nil; more && ctx.Err() == nil; {
+		if more, err = s.renewStep(ctx); err != nil || time.Now().After(end) {
+			break
+		}
+	}
+	return more && err == nil, err
+}
+
+func (s *Store) renewStep(ctx context.Context) (more bool, err error) {
+	upTo, on, more, err := s.file.Renewal(ctx)
+	if err != nil || !on {
+		return more, err
+	}
+	var indexed int64
+	if err := s.Reader(ctx).Table("bus").Select("indexed_id").Scan(&indexed).Error; err != nil {
+		return false, err
+	}
+	h, err := s.harvest(ctx, upTo)
+	if err != nil {
+		return false, err
+	}
+	if unknown := slices.IndexFunc(h.entries, func(e ledger.Entry) bool { return e.ID > indexed }); unknown >= 0 {
+		h.entries = h.entries[:unknown]
+	}
+	return true, s.file.Renew(ctx, upTo, h.entries)
 }
 
 // harvest is what the indexer takes from one batch of messages.

@@ -4,9 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gofrs/flock"
 
@@ -68,7 +71,13 @@ func file(path string) database {
 		},
 		indexed: func(t testing.TB, s *Store) (ids []int64) {
 			t.Helper()
-			scan(t, s, &ids, "SELECT rowid FROM message_words ORDER BY rowid")
+			var gone, stale int64
+			scan(t, s, &ids, "SELECT rowid FROM message_words WHERE rowid IN (SELECT id FROM messages) ORDER BY rowid")
+			scan(t, s, &gone, "SELECT count(*) FROM message_words WHERE rowid NOT IN (SELECT id FROM messages)")
+			scan(t, s, &stale, "SELECT stale FROM bus")
+			if gone > stale {
+				t.Errorf("of %d messages that the index knows nothing is there, counted are %d", gone, stale)
+			}
 			if _, err := handle(s).Write.Exec("INSERT INTO message_words(message_words) VALUES ('integrity-check')"); err != nil {
 				t.Errorf("the index is broken: %v", err)
 			}
@@ -107,4 +116,58 @@ func TestEveryWriteTakesItsTurn(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+func TestTheIndexIsMadeAnewOnceMostOfItIsStale(t *testing.T) {
+	t.Parallel()
+	db := file(filepath.Join(t.TempDir(), "bus.db"))
+	s, other := db.open(t, Options{Keep: time.Hour}), db.open(t, Options{Keep: time.Hour})
+	release := db.hold(t)
+	defer release()
+	const n = 3 * indexBatch
+	text := prose()
+	fill(t, s, n, func(i int) models.Draft { return say(fmt.Sprint("room-", i%3), "alice", text()+" early").Draft })
+	age(t, s, n-100, 2*time.Hour)
+	prune(t, s)
+	exec(t, s, "UPDATE bus SET stale = stale + 20000")
+	want := sequence(n-99, n)
+	find := func(text string, want []int64) {
+		t.Helper()
+		found, err := s.Search(t.Context(), models.Search{Text: text, Limit: 1000})
+		slices.Reverse(found)
+		if got := idsOf(found); err != nil || !slices.Equal(got, want) {
+			t.Fatalf("%v, found: %v", err, got)
+		}
+	}
+	step := func() (more bool) {
+		t.Helper()
+		more, err := s.renew(t.Context(), time.Now().Add(time.Microsecond))
+		if err != nil {
+			t.Fatal(err)
+		}
+		find("early", want)
+		return more
+	}
+	// Half way messages come and others go, and another process takes over.
+	step()
+	step()
+	fill(t, s, 10, func(int) models.Draft { return say("room-0", "alice", "late early").Draft })
+	age(t, s, n-50, 2*time.Hour)
+	prune(t, s)
+	want = sequence(n-49, n+10)
+	s = other
+	eventually(t, "the index is made anew", func() bool { return !step() })
+	var tables []string
+	scan(t, s, &tables, "SELECT name FROM sqlite_schema WHERE name LIKE 'message_words_next%' OR name LIKE 'message_words_past%'")
+	var stale, held int
+	scan(t, s, &stale, "SELECT stale FROM bus")
+	scan(t, s, &held, "SELECT count(*) FROM message_words")
+	if len(tables) > 0 || stale != 50 || held != 110 {
+		t.Errorf("%d are in the index, %d of them are said to be stale; left over: %q", held, stale, tables)
+	}
+	post(t, s, say("room-0", "alice", "early bird"))
+	index(t, s)
+	find("early bird", []int64{n + 11})
+	release()
+	verify(t, db, s)
 }

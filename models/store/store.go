@@ -22,11 +22,14 @@ import (
 
 // Options are the settings of a Store.
 type Options struct {
-	Path        string        // of the SQLite file
-	URL         string        // of the PostgreSQL database, which goes before
-	Connections int           // to that one at most; 0: Connections
-	Keep        time.Duration // messages older than this are removed; 0 keeps all
+	Path        string // of the SQLite file
+	URL         string // of the PostgreSQL database, which goes before
+	Connections int    // to that one at most; 0: Connections
 	Log         *slog.Logger
+
+	// What is kept in channels that do not say themselves.
+	Keep         time.Duration // messages older than this are removed; 0: of any age
+	KeepMessages int64         // of the bus, the newest; 0: any number
 }
 
 // Connections is how many connections a process makes to PostgreSQL: hosts that rent out databases give few.
@@ -44,6 +47,7 @@ type Store struct {
 	young int64  // so many of the newest messages are searched for any piece of text
 	db    engine
 	words words
+	file  *sqlite.DB // nil on PostgreSQL
 
 	queue     chan *pending
 	meter     meter.Store
@@ -52,6 +56,7 @@ type Store struct {
 	failing   atomic.Bool  // the last write failed
 	blind     atomic.Bool  // the last read did
 	wrote     atomic.Bool  // something was appended that the tender has not seen
+	retain    atomic.Bool  // what is to be kept has changed
 	seen      participants // owned by the writer
 
 	// Guarded by mu.
@@ -103,7 +108,8 @@ type words interface {
 	InChannel() string
 	AddWords(tx *gorm.DB, entries []ledger.Entry) error
 	RemoveWords(tx *gorm.DB, ids []int64) error
-	WithWords(tx *gorm.DB, words []string, limit int) *gorm.DB
+	// WithWords may leave out messages up to after: the caller knows that there are none.
+	WithWords(tx *gorm.DB, words []string, after int64, limit int) *gorm.DB
 }
 
 // openRetry is how long an opening process waits between looks at a lock that another one holds.
@@ -156,7 +162,7 @@ func (s *Store) openFile(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.db, s.words = db, db
+	s.db, s.words, s.file = db, db, db
 	return nil
 }
 

@@ -56,7 +56,7 @@ const few = 1000
 // WithWords keeps of messages the newest that have all the words. These are letters and digits, so that the quotes
 // around them are enough. Where few messages have them they are all found by the index; where many do, a walk from the
 // newest soon meets enough of them. The server would take the walk for both.
-func (db *DB) WithWords(tx *gorm.DB, words []string, limit int) *gorm.DB {
+func (db *DB) WithWords(tx *gorm.DB, words []string, _ int64, limit int) *gorm.DB {
 	query := "'" + strings.Join(words, "' & '") + "'"
 	var ids []int64
 	err := db.Reader(tx.Statement.Context).Raw("SELECT id FROM message_words WHERE words @@ ?::tsquery LIMIT ?", query, few+1).Scan(&ids).Error

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -23,25 +22,25 @@ type Turn struct {
 	next, turn *flock.Flock
 	patience   time.Duration
 
-	mu    sync.Mutex    // one writer of this process at a time
-	stuck chan struct{} // guarded by mu; closed when a wait that was given up is over
+	mine  chan struct{} // full while a writer of this process has it; those who wait get it in the order in which they came
+	stuck chan struct{} // owned by who has it; closed when a wait that was given up is over
 }
 
 // NewTurn returns the turn of the database at path.
 func NewTurn(path string) *Turn {
 	mode := flock.SetPermissions(0o600)
-	return &Turn{next: flock.New(path+".next", mode), turn: flock.New(path+".turn", mode), patience: patience}
+	return &Turn{next: flock.New(path+".next", mode), turn: flock.New(path+".turn", mode), patience: patience, mine: make(chan struct{}, 1)}
 }
 
 // Take waits for this process's turn. Call done after writing.
 func (t *Turn) Take() (done func()) {
-	t.mu.Lock()
+	t.mine <- struct{}{}
 	if !t.try() && !t.wait() {
-		return t.mu.Unlock
+		return func() { <-t.mine }
 	}
 	return func() {
 		_ = t.turn.Unlock()
-		t.mu.Unlock()
+		<-t.mine
 	}
 }
 

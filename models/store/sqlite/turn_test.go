@@ -2,9 +2,11 @@ package sqlite
 
 import (
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -125,4 +127,26 @@ func BenchmarkTurn(b *testing.B) {
 	for b.Loop() {
 		turn.Take()()
 	}
+}
+
+// TestWritersOfAProcessComeInTheirOrder is why retention, batch after batch, keeps no sender waiting for more than one.
+func TestWritersOfAProcessComeInTheirOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turn := NewTurn(filepath.Join(t.TempDir(), "bus.db"))
+		var order []int // owned by who has the turn
+		done := turn.Take()
+		for i := range 5 {
+			go func() {
+				defer turn.Take()()
+				order = append(order, i)
+			}()
+			synctest.Wait() // it stands in line
+		}
+		done()
+		done = turn.Take()
+		if order = append(order, 5); !slices.Equal(order, []int{0, 1, 2, 3, 4, 5}) {
+			t.Errorf("they came in the order %v", order)
+		}
+		done()
+	})
 }
