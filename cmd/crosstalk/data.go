@@ -164,7 +164,7 @@ func (d *dataRemoveCommand) Run(p *process) error {
 		return err
 	}
 	return d.Hub.do(p, there, func(b *bus) error {
-		return b.Delete(p.ctx, "/api/data"+remote.Path(d.Key), url.Values{"sender": {as}}, nil)
+		return b.Delete(p.ctx, "/api/data"+remote.Path(d.Key), url.Values{"sender": {as}})
 	})
 }
 

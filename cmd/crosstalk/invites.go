@@ -108,7 +108,7 @@ type invitesRevokeCommand struct {
 // Run ends the invite.
 func (i *invitesRevokeCommand) Run(p *process) error {
 	return i.Hub.do(p, there, func(b *bus) error {
-		if err := b.Delete(p.ctx, "/api/invites"+remote.Path(i.Name), nil, nil); err != nil {
+		if err := b.Delete(p.ctx, "/api/invites"+remote.Path(i.Name), nil); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintf(p.stdout, "%s is revoked, with every connection made with it\n", name(i.Name))

@@ -192,7 +192,7 @@ type keysDeleteCommand struct {
 // Run forgets the key.
 func (k *keysDeleteCommand) Run(p *process) error {
 	return k.Hub.do(p, there, func(b *bus) error {
-		if err := b.Delete(p.ctx, "/api/keys"+remote.Path(k.Name), nil, nil); err != nil {
+		if err := b.Delete(p.ctx, "/api/keys"+remote.Path(k.Name), nil); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintf(p.stdout, "%s is deleted, and the names that belonged to it are free\n", name(k.Name))

@@ -132,7 +132,7 @@ type instancesReleaseCommand struct {
 // Run frees the name.
 func (c *instancesReleaseCommand) Run(p *process) error {
 	return c.Hub.do(p, there, func(b *bus) error {
-		if err := b.Delete(p.ctx, "/api/instances"+remote.Path(c.Name), nil, nil); err != nil {
+		if err := b.Delete(p.ctx, "/api/instances"+remote.Path(c.Name), nil); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintf(p.stdout, "%s is free\n", name(c.Name))

@@ -110,16 +110,20 @@ func (c *Client) Post(ctx context.Context, path string, body, into any, once boo
 	return c.call(ctx, http.MethodPost, path, nil, b.Bytes(), into, once)
 }
 
-// Delete removes what is at a path of the hub.
-func (c *Client) Delete(ctx context.Context, path string, q url.Values, into any) error {
-	return c.call(ctx, http.MethodDelete, path, q, nil, into, true)
+// Delete removes what is at a path of the hub. What is not there any more when it asks again has been removed.
+func (c *Client) Delete(ctx context.Context, path string, q url.Values) error {
+	return c.call(ctx, http.MethodDelete, path, q, nil, nil, true)
 }
 
 // call asks until there is an answer, or asking again is no use.
 func (c *Client) call(ctx context.Context, method, path string, q url.Values, body []byte, into any, again bool) error {
-	begin := time.Now()
+	begin, lost := time.Now(), false // an answer: what was asked may have been done
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
 		err := c.ask(ctx, method, path, q, body, into)
+		if no, is := errors.AsType[*Error](err); is && no.Code == models.NotFound && lost && method == http.MethodDelete {
+			return nil
+		}
+		lost = lost || err != nil && !Passes(err, false)
 		if err == nil || ctx.Err() != nil || time.Since(begin) > patience || !Passes(err, again) {
 			return err
 		}

@@ -58,7 +58,7 @@ func TestAsksAsTheHubWantsToBeAsked(t *testing.T) {
 	if want := "POST /team/api/messages Bearer sesame application/json {\"content\":\"a<b>&\\u2028\"}\n"; got != want {
 		t.Errorf("asked %q, want %q", got, want)
 	}
-	if err := c.Delete(t.Context(), "/api/data/x", nil, nil); err != nil || !strings.HasPrefix(got, "DELETE /team/api/data/x ") {
+	if err := c.Delete(t.Context(), "/api/data/x", nil); err != nil || !strings.HasPrefix(got, "DELETE /team/api/data/x ") {
 		t.Errorf("asked %q, %v", got, err)
 	}
 }
@@ -93,20 +93,24 @@ func TestRefusalsHaveTheHubsWords(t *testing.T) {
 	}
 }
 
+// cut ends the connection without an answer.
+func cut(w http.ResponseWriter) {
+	nc, _, err := http.NewResponseController(w).Hijack()
+	if err == nil {
+		_ = nc.Close()
+	}
+}
+
+// say refuses as a hub does.
+func say(status int, code string) func(http.ResponseWriter) {
+	return func(w http.ResponseWriter) {
+		w.WriteHeader(status)
+		_, _ = fmt.Fprintf(w, `{"error":"text","code":%q}`, code)
+	}
+}
+
 // TestAsksAgainWhereThatDoesNoHarm counts how often each kind of request comes to a hub that is away for 2 s.
 func TestAsksAgainWhereThatDoesNoHarm(t *testing.T) {
-	cut := func(w http.ResponseWriter) {
-		nc, _, err := http.NewResponseController(w).Hijack()
-		if err == nil {
-			_ = nc.Close()
-		}
-	}
-	say := func(status int, code string) func(http.ResponseWriter) {
-		return func(w http.ResponseWriter) {
-			w.WriteHeader(status)
-			_, _ = fmt.Fprintf(w, `{"error":"text","code":%q}`, code)
-		}
-	}
 	for _, tc := range []struct {
 		name  string
 		away  func(http.ResponseWriter)
@@ -151,6 +155,37 @@ func TestAsksAgainWhereThatDoesNoHarm(t *testing.T) {
 			t.Errorf("%v after %s", err, time.Since(begin))
 		}
 	})
+}
+
+// TestWhatARepeatedDeleteDoesNotFindIsGone asks a hub that removes what is there, and may lose the answer.
+func TestWhatARepeatedDeleteDoesNotFindIsGone(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		away func(http.ResponseWriter) // what the first comes to
+		gone bool
+	}{
+		{"the answer is lost", cut, true},
+		{"a proxy without a hub", say(502, ""), true},
+		{"not done", say(503, "unavailable"), false},
+		{"not there", say(404, "not_found"), false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			asked := 0
+			c := inBubble(t, func(w http.ResponseWriter, _ *http.Request) {
+				if asked++; asked == 1 {
+					tc.away(w)
+				} else {
+					say(404, "not_found")(w)
+				}
+			})
+			if err := c.Delete(t.Context(), "/x", nil); tc.gone != (err == nil) {
+				t.Errorf("%s: %v", tc.name, err)
+			}
+			if err := c.Get(t.Context(), "/x", nil, nil); err == nil {
+				t.Errorf("%s: it is there", tc.name)
+			}
+		})
+	}
 }
 
 // inBubble serves over pipes.
