@@ -60,7 +60,7 @@ func (a *auditCommand) Run(p *process) error {
 			}
 			if out.json {
 				if err := each(out, page.Events); err != nil {
-					return unread(err)
+					return err
 				}
 			}
 			for _, e := range page.Events {
@@ -74,7 +74,7 @@ func (a *auditCommand) Run(p *process) error {
 		if out.json {
 			return nil
 		}
-		return unread(out.table([]string{"WHEN", "WHO", "FROM", "DID", "TO", "TIMES"}, rows))
+		return out.table([]string{"WHEN", "WHO", "FROM", "DID", "TO", "TIMES"}, rows)
 	})
 }
 

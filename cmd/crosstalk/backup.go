@@ -96,10 +96,10 @@ func contents(r backup.Report) string {
 func told(p *process, asJSON bool, r any, said string) error {
 	out := newPrinter(p, asJSON)
 	if out.json {
-		return unread(out.object(r))
+		return out.object(r)
 	}
 	_, err := fmt.Fprintln(out.w, said)
-	return unread(err)
+	return err
 }
 
 // written tells how far a copy is.

@@ -56,7 +56,7 @@ func (c *configCommand) Run(p *process, k *kong.Context) error {
 		}
 		err = out.table([]string{"SETTING", "VALUE", "FROM"}, rows)
 	}
-	return errors.Join(unread(err), c.Serve.faults(p))
+	return errors.Join(err, c.Serve.faults(p))
 }
 
 func (c *configCommand) list(p *process, k *kong.Context) (list []setting) {

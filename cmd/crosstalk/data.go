@@ -58,10 +58,10 @@ func (d *dataPutCommand) Run(p *process) error {
 			return err
 		}
 		if d.JSON {
-			return unread(newPrinter(p, true).object(stored))
+			return newPrinter(p, true).object(stored)
 		}
 		_, err := fmt.Fprintf(p.stdout, "%s: version %d, %d bytes\n", line(stored.Key), stored.Version, stored.SizeBytes)
-		return unread(err)
+		return err
 	})
 }
 
@@ -101,16 +101,18 @@ func (d *dataGetCommand) Run(p *process) error {
 		if err := b.Get(p.ctx, "/api/data"+remote.Path(d.Key), nil, &item); err != nil {
 			return err
 		}
-		switch {
-		case d.Output != "":
-			return writeFile(d.Output, func(w io.Writer) error {
-				_, err := io.WriteString(w, item.Content)
-				return err
-			})
-		case d.JSON:
-			return unread(newPrinter(p, true).object(item))
+		out := newPrinter(p, d.JSON)
+		write := func() error { return out.text(item.Content) }
+		if d.JSON {
+			write = func() error { return out.object(item) }
 		}
-		return unread(newPrinter(p, false).text(item.Content))
+		if d.Output == "" {
+			return write()
+		}
+		return writeFile(d.Output, func(w io.Writer) error {
+			out.w, out.screen = w, false
+			return write()
+		})
 	})
 }
 
@@ -141,13 +143,13 @@ func (d *dataListCommand) Run(p *process) error {
 		}
 		out := newPrinter(p, d.Listing.JSON)
 		if out.json {
-			return unread(each(out, list.Items))
+			return each(out, list.Items)
 		}
 		var rows [][]string
 		for _, i := range list.Items {
 			rows = append(rows, []string{i.Key, strconv.FormatInt(i.SizeBytes, 10), strconv.FormatInt(i.Version, 10), name(i.CreatedBy), ago(&i.CreatedAt), i.Description})
 		}
-		return unread(out.table([]string{"KEY", "BYTES", "VERSION", "BY", "WHEN", "DESCRIPTION"}, rows))
+		return out.table([]string{"KEY", "BYTES", "VERSION", "BY", "WHEN", "DESCRIPTION"}, rows)
 	})
 }
 

@@ -95,7 +95,7 @@ func (d *doctorCommand) Run(p *process) error {
 	case err != nil:
 		return err
 	case c.err != nil:
-		return unread(c.err)
+		return c.err
 	case c.sick:
 		return errSick
 	}

@@ -51,7 +51,7 @@ func (e *exportCommand) Run(p *process) error {
 		if e.Output != "" {
 			return writeFile(e.Output, write)
 		}
-		return unread(write(p.stdout))
+		return write(p.stdout)
 	})
 }
 

@@ -85,7 +85,7 @@ func (i *invitesListCommand) Run(p *process) error {
 		}
 		out := newPrinter(p, i.JSON)
 		if out.json {
-			return unread(each(out, list.Invites))
+			return each(out, list.Invites)
 		}
 		var rows [][]string
 		for _, l := range list.Invites {
@@ -96,7 +96,7 @@ func (i *invitesListCommand) Run(p *process) error {
 			ends := keyLine{ExpiresAt: l.ExpiresAt}.ends(time.Now())
 			rows = append(rows, []string{l.Name, l.Scope, channels, strconv.Itoa(l.Uses), ends})
 		}
-		return unread(out.table([]string{"INVITE", "SCOPE", "CHANNELS", "USES LEFT", "ENDS"}, rows))
+		return out.table([]string{"INVITE", "SCOPE", "CHANNELS", "USES LEFT", "ENDS"}, rows)
 	})
 }
 
@@ -112,6 +112,6 @@ func (i *invitesRevokeCommand) Run(p *process) error {
 			return err
 		}
 		_, err := fmt.Fprintf(p.stdout, "%s is revoked, with every connection made with it\n", name(i.Name))
-		return unread(err)
+		return err
 	})
 }

@@ -133,7 +133,7 @@ func (k *keysListCommand) Run(p *process) error {
 		}
 		out := newPrinter(p, k.JSON)
 		if out.json {
-			return unread(each(out, list.Keys))
+			return each(out, list.Keys)
 		}
 		var rows [][]string
 		for _, l := range list.Keys {
@@ -143,7 +143,7 @@ func (k *keysListCommand) Run(p *process) error {
 			}
 			rows = append(rows, []string{l.Name, l.Scope, channels, ago(l.LastUsed), l.ends(time.Now())})
 		}
-		return unread(out.table([]string{"KEY", "SCOPE", "CHANNELS", "USED", "ENDS"}, rows))
+		return out.table([]string{"KEY", "SCOPE", "CHANNELS", "USED", "ENDS"}, rows)
 	})
 }
 
@@ -180,7 +180,7 @@ func (k *keysRevokeCommand) Run(p *process) error {
 			return err
 		}
 		_, err := fmt.Fprintf(p.stdout, "%s is revoked: it opens nothing any more\n", name(k.Name))
-		return unread(err)
+		return err
 	})
 }
 
@@ -196,7 +196,7 @@ func (k *keysDeleteCommand) Run(p *process) error {
 			return err
 		}
 		_, err := fmt.Fprintf(p.stdout, "%s is deleted, and the names that belonged to it are free\n", name(k.Name))
-		return unread(err)
+		return err
 	})
 }
 

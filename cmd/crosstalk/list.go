@@ -66,7 +66,7 @@ func (c *channelsCommand) Run(p *process) error {
 		}
 		out := newPrinter(p, c.Listing.JSON)
 		if out.json {
-			return unread(each(out, list.Channels))
+			return each(out, list.Channels)
 		}
 		head := []string{"CHANNEL", "MESSAGES", "LAST", "SENDERS", "DESCRIPTION"}
 		if c.Unread != "" {
@@ -80,7 +80,7 @@ func (c *channelsCommand) Run(p *process) error {
 			}
 			rows = append(rows, append(row, ago(ch.LastMessageAt), ch.ActiveSenders, ch.Description))
 		}
-		return unread(out.table(head, rows))
+		return out.table(head, rows)
 	})
 }
 
@@ -136,7 +136,7 @@ func (c *instancesReleaseCommand) Run(p *process) error {
 			return err
 		}
 		_, err := fmt.Fprintf(p.stdout, "%s is free\n", name(c.Name))
-		return unread(err)
+		return err
 	})
 }
 
@@ -164,13 +164,13 @@ func (c *instancesListCommand) Run(p *process) error {
 		}
 		out := newPrinter(p, c.Listing.JSON)
 		if out.json {
-			return unread(each(out, list.Instances))
+			return each(out, list.Instances)
 		}
 		var rows [][]string
 		for _, i := range list.Instances {
 			rows = append(rows, []string{name(i.ID), string(i.Status), ago(&i.LastSeen), string(i.Kind), i.Model, i.Description})
 		}
-		return unread(out.table([]string{"INSTANCE", "STATUS", "SEEN", "KIND", "MODEL", "DESCRIPTION"}, rows))
+		return out.table([]string{"INSTANCE", "STATUS", "SEEN", "KIND", "MODEL", "DESCRIPTION"}, rows)
 	})
 }
 
@@ -209,7 +209,7 @@ func (s *searchCommand) Run(p *process) error {
 		out := newPrinter(p, s.JSON)
 		for i := range found.Messages {
 			if err := out.message(&found.Messages[i]); err != nil {
-				return unread(err)
+				return err
 			}
 		}
 		if len(found.Messages) == 0 {

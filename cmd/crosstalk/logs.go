@@ -20,6 +20,9 @@ func newLog(w io.Writer, level, format string) *slog.Logger {
 }
 
 func isTerminal(w io.Writer) bool {
+	if o, is := w.(outlet); is {
+		w = o.Writer
+	}
 	f, ok := w.(*os.File)
 	if !ok {
 		return false

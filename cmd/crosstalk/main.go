@@ -120,9 +120,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	k.Exit = func(int) { helped = true }
 	parsed, err := k.Parse(args)
 	switch {
+	case errors.Is(err, syscall.EPIPE): // kong writes nothing but help
+		return nil
 	case helped && bare:
-		_, err = fmt.Fprintln(stdout, "\nTo start a hub on this machine: crosstalk serve\nTo let an AI client start one of its own: crosstalk mcp-config CLIENT")
-		return err
+		_, err = fmt.Fprintln(outlet{stdout}, "\nTo start a hub on this machine: crosstalk serve\nTo let an AI client start one of its own: crosstalk mcp-config CLIENT")
+		return faultsOf(err)
 	case helped:
 		return nil
 	case err != nil && args[0] == "hook":
@@ -130,7 +132,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	case err != nil:
 		return usageError{env.explain(err)}
 	}
-	return parsed.Run(&process{ctx: ctx, getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr, variables: env.used})
+	return faultsOf(parsed.Run(&process{ctx: ctx, getenv: getenv, stdin: stdin, stdout: outlet{stdout}, stderr: stderr, variables: env.used}))
 }
 
 // terminal says whether a person sits at in, and no program.

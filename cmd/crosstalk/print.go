@@ -191,10 +191,34 @@ func (o *printer) text(s string) error {
 	return err
 }
 
-// unread is nil when err only says that nobody reads our output any more.
-func unread(err error) error {
+// outlet is standard output. The errors of writing there tell when nobody reads it any more.
+type outlet struct{ io.Writer }
+
+func (o outlet) Write(b []byte) (int, error) {
+	n, err := o.Writer.Write(b)
 	if errors.Is(err, syscall.EPIPE) {
+		err = unreadError{err}
+	}
+	return n, err
+}
+
+// unreadError says that nobody reads our output any more, which is no fault of the command.
+type unreadError struct{ error }
+
+func (e unreadError) Unwrap() error { return e.error }
+
+// faultsOf is what err says beside that nobody reads our output any more.
+func faultsOf(err error) error {
+	if _, unread := errors.AsType[unreadError](err); !unread {
+		return err
+	}
+	several, is := err.(interface{ Unwrap() []error })
+	if !is {
 		return nil
 	}
-	return err
+	var faults error
+	for _, one := range several.Unwrap() {
+		faults = errors.Join(faults, faultsOf(one))
+	}
+	return faults
 }

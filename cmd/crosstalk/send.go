@@ -102,12 +102,12 @@ func (s *sendCommand) Run(p *process) error {
 		case s.JSON:
 			err = out.object(sent)
 		case s.Wait > 0:
-			_, err = fmt.Fprintf(p.stderr, "sent %d to #%s, waiting up to %s for an answer\n", sent.ID, sent.Channel, s.Wait)
+			_, _ = fmt.Fprintf(p.stderr, "sent %d to #%s, waiting up to %s for an answer\n", sent.ID, sent.Channel, s.Wait)
 		default:
 			_, err = fmt.Fprintf(p.stdout, "sent %d to #%s\n", sent.ID, sent.Channel)
 		}
 		if err != nil || s.Wait == 0 {
-			return unread(err)
+			return err
 		}
 		return s.await(p, b, out, as, sent)
 	})
@@ -127,7 +127,7 @@ func (s *sendCommand) await(p *process, b *bus, out *printer, as string, sent re
 	if !strings.HasSuffix(text, "\n") && !out.screen {
 		text += "\n"
 	}
-	return unread(out.text(text))
+	return out.text(text)
 }
 
 // answerTo waits for the answer, through restarts of the hub.

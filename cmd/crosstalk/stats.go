@@ -44,14 +44,14 @@ func (c *statsCommand) Run(p *process) (err error) {
 	}
 	out := newPrinter(p, c.JSON)
 	if out.json {
-		return unread(out.object(m))
+		return out.object(m)
 	}
 	var rows [][]string
 	for _, ch := range m.Channels {
 		rows = append(rows, []string{"#" + ch.Name, strconv.FormatInt(ch.Messages, 10), bytesText(ch.Bytes), when(ch.Oldest), when(ch.Newest)})
 	}
 	if err := out.table([]string{"CHANNEL", "MESSAGES", "CONTENT", "OLDEST", "NEWEST"}, rows); err != nil {
-		return unread(err)
+		return err
 	}
 	said := fmt.Sprintf("\nmessages     %d, %s of content, the newest %d\nshared data  %d, %s\ndatabase     %s", m.Messages, bytesText(m.ContentBytes),
 		m.LastID, m.DataItems, bytesText(m.DataBytes), bytesText(m.DatabaseBytes))
@@ -59,7 +59,7 @@ func (c *statsCommand) Run(p *process) (err error) {
 		said += fmt.Sprintf(", %s of it free; log beside it %s", bytesText(*m.FreeBytes), bytesText(*m.WALBytes))
 	}
 	_, err = fmt.Fprintf(out.w, "%s\nindex        %d messages behind\n", said, m.IndexLag)
-	return unread(err)
+	return err
 }
 
 func when(t *models.Time) string {

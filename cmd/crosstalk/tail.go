@@ -58,7 +58,7 @@ func (t *tailCommand) Run(p *process) error {
 		if p.ctx.Err() != nil {
 			return nil // interrupted, as it is meant to end
 		}
-		return unread(err)
+		return err
 	})
 }
 
@@ -126,16 +126,15 @@ func follow(p *process, b *bus, out *printer, channels []string, after int64) er
 		case err != nil:
 			return err
 		case event.Replaced:
-			_, err = fmt.Fprintln(p.stderr, "crosstalk: the hub has another database now; its messages follow from the first on")
+			_, _ = fmt.Fprintln(p.stderr, "crosstalk: the hub has another database now; its messages follow from the first on")
 		case event.Lost == models.Every:
-			_, err = fmt.Fprintln(p.stderr, "crosstalk: some messages are gone: they were older than the hub keeps them")
+			_, _ = fmt.Fprintln(p.stderr, "crosstalk: some messages are gone: they were older than the hub keeps them")
 		case event.Lost != "":
-			_, err = fmt.Fprintf(p.stderr, "crosstalk: some messages of #%s are gone: they were older than the hub keeps them\n", event.Lost)
+			_, _ = fmt.Fprintf(p.stderr, "crosstalk: some messages of #%s are gone: they were older than the hub keeps them\n", event.Lost)
 		default:
-			err = out.message(event.Message)
-		}
-		if err != nil {
-			return err
+			if err := out.message(event.Message); err != nil {
+				return err
+			}
 		}
 	}
 }

@@ -49,10 +49,10 @@ func (c *verifyCommand) Run(p *process) (err error) {
 	})
 	switch {
 	case err != nil:
-		return unread(err)
+		return err
 	case out.sick:
 		return errFaulty
 	}
 	out.say("ok", "database", time.Since(begin), "%s is as it should be", db)
-	return unread(out.err)
+	return out.err
 }
