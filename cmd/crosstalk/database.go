@@ -129,9 +129,12 @@ func (silent) Trouble() error {
 func (silent) Ring()                 {}
 func (silent) Rung() <-chan struct{} { return nil }
 
+// homeOf is the user's folder, empty where it is not known.
+func homeOf(getenv func(string) string) string { return cmp.Or(getenv("HOME"), getenv("USERPROFILE")) }
+
 // databasePath is where the database is that a setting names, which may be empty.
 func databasePath(db string, getenv func(string) string) (string, error) {
-	home := cmp.Or(getenv("HOME"), getenv("USERPROFILE"))
+	home := homeOf(getenv)
 	rest, inHome := strings.CutPrefix(db, "~/")
 	switch {
 	case db == "":

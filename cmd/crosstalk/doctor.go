@@ -228,7 +228,7 @@ func (c *checkup) key(b *bus, key string) bool {
 	case refused && no.Status == http.StatusUnauthorized && key == "":
 		c.say("fail", "key", 0, "the hub wants one: set CROSSTALK_KEY")
 	case refused && no.Status == http.StatusUnauthorized:
-		c.say("fail", "key", 0, "the hub refuses this one: set CROSSTALK_KEY to the key it was started with, without blanks around it")
+		c.say("fail", "key", 0, "the hub refuses this one: set CROSSTALK_KEY, without blanks around it, to the key it was started with, or to one of crosstalk keys create that has not ended")
 	default:
 		c.say("fail", "key", 0, "%v", err)
 	}
@@ -253,6 +253,7 @@ func (c *checkup) roundTrip(by, at *bus, check string) bool {
 		c.say("fail", check, 0, "%v", err)
 		return false
 	}
+	defer follower.Close() // when Next has ended
 	var heard *models.Message
 	ended := make(chan error, 1)
 	go func() {
@@ -278,7 +279,6 @@ func (c *checkup) roundTrip(by, at *bus, check string) bool {
 		return false
 	case err = <-ended:
 	}
-	follower.Close()
 	if c.forbidden(check, err) {
 		return false
 	}

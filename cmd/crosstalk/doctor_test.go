@@ -65,7 +65,7 @@ func TestDoctorFindsWhatToMend(t *testing.T) {
 		{"a hub", env("CROSSTALK_URL", r.url, "CROSSTALK_KEY", "sesame"),
 			[]string{"ok program", "ok address", "ok version", "ok ready", "ok key", "ok round trip"}, "", 0},
 		{"no key", env("CROSSTALK_URL", r.url), []string{"ok program", "ok address", "ok version", "ok ready", "fail key"}, "set CROSSTALK_KEY", 1},
-		{"a wrong key", env("CROSSTALK_URL", r.url, "CROSSTALK_KEY", "x"), []string{"ok program", "ok address", "ok version", "ok ready", "fail key"}, "refuses this one", 1},
+		{"a wrong key", env("CROSSTALK_URL", r.url, "CROSSTALK_KEY", "x"), []string{"ok program", "ok address", "ok version", "ok ready", "fail key"}, "or to one of crosstalk keys create", 1},
 		{"a key that may only read", env("CROSSTALK_URL", r.url, "CROSSTALK_KEY", reader),
 			[]string{"ok program", "ok address", "ok version", "ok ready", "ok key", "warn round trip"}, "this key may not", 0},
 		{"a key for other channels", env("CROSSTALK_URL", r.url, "CROSSTALK_KEY", narrow),

@@ -95,14 +95,10 @@ func progress(to io.Writer) func(done, all int64) {
 
 // crossClaudeFile is where a cross-claude-mcp on this machine keeps its messages; empty without a home.
 func crossClaudeFile(getenv func(string) string) string {
-	home := getenv("HOME")
-	if home == "" {
-		home = getenv("USERPROFILE")
+	if home := homeOf(getenv); home != "" {
+		return filepath.Join(home, ".cross-claude-mcp", "messages.db")
 	}
-	if home == "" {
-		return ""
-	}
-	return filepath.Join(home, ".cross-claude-mcp", "messages.db")
+	return ""
 }
 
 // hintImport tells whoever starts with an empty database that there are messages to take over.
