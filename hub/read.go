@@ -82,13 +82,18 @@ func (h *Hub) Search(ctx context.Context, who models.Principal, q models.Search)
 
 // Channels lists channels, latest activity first; with an instance, how much each has that is new to it.
 func (h *Hub) Channels(ctx context.Context, who models.Principal, limit int, instance string) ([]models.Channel, error) {
+	return h.ChannelsBefore(ctx, who, nil, limit, instance)
+}
+
+// ChannelsBefore goes on with Channels after the one whose newest message is before.
+func (h *Hub) ChannelsBefore(ctx context.Context, who models.Principal, before *int64, limit int, instance string) ([]models.Channel, error) {
 	if err := who.Need(models.ScopeRead); err != nil {
 		return nil, err
 	}
 	if err := h.names.Check(who, instance); err != nil {
 		return nil, err
 	}
-	list, err := h.store.Channels(ctx, who.Channels, limit)
+	list, err := h.store.ChannelsBefore(ctx, who.Channels, before, limit)
 	if err == nil && instance != "" {
 		err = h.store.Unread(ctx, list, instance)
 	}

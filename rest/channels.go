@@ -46,12 +46,12 @@ type channelList struct {
 }
 
 func (d *door) channels(who models.Principal, q *query) (any, error) {
-	instance, limit := q.instance("instance_id"), q.limit(listed, mostListed)
+	instance, before, limit := q.instance("instance_id"), q.position("before_id"), q.limit(listed, mostListed)
 	if q.err != nil {
 		return nil, q.err
 	}
 	d.Hub.Seen(who, instance)
-	found, err := d.Hub.Channels(context.Background(), who, limit, instance)
+	found, err := d.Hub.ChannelsBefore(context.Background(), who, before, limit, instance)
 	return channelList{found}, err
 }
 

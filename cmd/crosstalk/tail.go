@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -163,27 +165,74 @@ func headOf(ctx context.Context, b *bus) (int64, error) {
 	return p.NextAfterID, err
 }
 
-// active lists channels, latest activity first: those named, or all.
-func active(ctx context.Context, b *bus, names []string) ([]models.Channel, error) {
-	var list channelList
-	err := b.Get(ctx, "/api/channels", url.Values{"limit": {"1000"}}, &list)
-	if !slices.Contains(names, models.Every) {
-		list.Channels = slices.DeleteFunc(list.Channels, func(c models.Channel) bool { return !slices.Contains(names, c.Name) })
+// tip is where a channel ends.
+type tip struct {
+	channel string
+	id      int64
+	at      time.Time
+}
+
+// active yields where the channels named end, or all, the latest first. One without a message is left out. It asks for
+// no more than is taken.
+func active(ctx context.Context, b *bus, names []string) iter.Seq2[tip, error] {
+	if slices.Contains(names, models.Every) {
+		return func(yield func(tip, error) bool) { allActive(ctx, b, yield) }
 	}
-	return slices.DeleteFunc(list.Channels, func(c models.Channel) bool { return c.LastID == nil || c.LastMessageAt == nil }), err
+	return func(yield func(tip, error) bool) {
+		var ends []tip
+		for _, ch := range names {
+			p, err := piece(ctx, b, ch, map[string]int64{"limit": 1})
+			if err != nil {
+				yield(tip{}, err)
+				return
+			}
+			for _, m := range p.Messages {
+				ends = append(ends, tip{ch, m.ID, m.CreatedAt.Time()})
+			}
+		}
+		slices.SortFunc(ends, func(a, b tip) int { return cmp.Compare(b.id, a.id) })
+		for _, e := range ends {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// allActive goes through the hub's list of channels, piece by piece.
+func allActive(ctx context.Context, b *bus, yield func(tip, error) bool) {
+	q, last := url.Values{"limit": {strconv.Itoa(mostListed)}}, int64(math.MaxInt64)
+	for {
+		var list channelList
+		if err := b.Get(ctx, "/api/channels", q, &list); err != nil {
+			yield(tip{}, err)
+			return
+		}
+		for _, c := range list.Channels {
+			if c.LastID == nil || c.LastMessageAt == nil || *c.LastID >= last { // from here on nothing, or an older hub's first piece again
+				return
+			}
+			if last = *c.LastID; !yield(tip{c.Name, last, c.LastMessageAt.Time()}, nil) {
+				return
+			}
+		}
+		if len(list.Channels) < mostListed {
+			return
+		}
+		q.Set("before_id", strconv.FormatInt(last, 10))
+	}
 }
 
 // newestOf is the last n messages of the channels up to an id, oldest first.
 func newestOf(ctx context.Context, b *bus, names []string, head int64, n int) (newest []models.Message, err error) {
-	list, err := active(ctx, b, names)
-	if err != nil {
-		return nil, err
-	}
-	for _, ch := range list {
-		if len(newest) == n && *ch.LastID < newest[0].ID {
-			continue
+	for ch, err := range active(ctx, b, names) {
+		if err != nil {
+			return nil, err
 		}
-		p, err := piece(ctx, b, ch.Name, map[string]int64{"limit": int64(n), "before_id": head + 1})
+		if len(newest) == n && ch.id < newest[0].ID {
+			break
+		}
+		p, err := piece(ctx, b, ch.channel, map[string]int64{"limit": int64(n), "before_id": head + 1})
 		if err != nil {
 			return nil, err
 		}
@@ -201,19 +250,18 @@ func positionAt(ctx context.Context, b *bus, names []string, at time.Time) (int6
 	if err != nil {
 		return 0, err
 	}
-	list, err := active(ctx, b, names)
-	if err != nil {
-		return 0, err
-	}
 	older := int64(0) // every message up to it is from before
-	for _, ch := range list {
-		young := int64(0) // the first of this channel that is known not to be
-		if ch.LastMessageAt.Time().Before(at) {
-			continue
+	for ch, err := range active(ctx, b, names) {
+		if err != nil {
+			return 0, err
 		}
+		if ch.at.Before(at) {
+			break
+		}
+		young := int64(0) // the first of this channel that is known not to be
 		end := cursor
 		for x := older; older < end; x = older + (end-older)/2 {
-			p, err := piece(ctx, b, ch.Name, map[string]int64{"after_id": x, "limit": 1})
+			p, err := piece(ctx, b, ch.channel, map[string]int64{"after_id": x, "limit": 1})
 			switch {
 			case err != nil:
 				return 0, err

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -188,35 +189,57 @@ func (l *longLog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		answer = p
 	} else {
-		last := map[string]models.Message{}
-		for _, m := range l.messages {
-			last[m.Channel] = m
-		}
 		var list channelList
-		for _, name := range []string{"c", "a", "b", "empty"} {
-			ch := models.Channel{Name: name}
-			if m, is := last[name]; is {
-				ch.LastID, ch.LastMessageAt = &m.ID, &m.CreatedAt
+		before, limit := number("before_id", 1<<60), int(number("limit", 200))
+		listed := map[string]bool{}
+		for _, m := range slices.Backward(l.messages) {
+			if !listed[m.Channel] && m.ID < before {
+				list.Channels = append(list.Channels, models.Channel{Name: m.Channel, LastID: &m.ID, LastMessageAt: &m.CreatedAt})
 			}
-			list.Channels = append(list.Channels, ch)
+			listed[m.Channel] = true
 		}
+		list.Channels = append(list.Channels, models.Channel{Name: "empty"})
+		list.Channels = list.Channels[:min(limit, len(list.Channels))]
 		answer = list
 	}
 	_ = json.NewEncoder(w).Encode(answer)
+}
+
+// busOf asks a server until the test ends.
+func busOf(t *testing.T, handler http.Handler) *bus {
+	t.Helper()
+	srv := httptest.NewServer(handler)
+	t.Cleanup(srv.Close)
+	c, err := remote.New(remote.Options{URL: srv.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return &bus{Client: c}
+}
+
+func TestTailFindsItsBeginningAmongAnyNumberOfChannels(t *testing.T) {
+	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	l := &longLog{}
+	for i := range mostListed + 200 {
+		l.messages = append(l.messages, models.Message{ID: int64(i + 1), Channel: fmt.Sprint("ch", i), CreatedAt: models.TimeOf(at.Add(time.Duration(i) * time.Second))})
+	}
+	b := busOf(t, l)
+	for name, want := range map[string]int64{models.Every: 10, "ch10": 10, "ch9": 1200} {
+		if cursor, err := positionAt(t.Context(), b, []string{name}, at.Add(10*time.Second)); err != nil || cursor != want {
+			t.Errorf("%s begins after %d, want %d, %v", name, cursor, want, err)
+		}
+	}
+	if newest, err := newestOf(t.Context(), b, []string{"ch0", "ch1100", "nothing"}, 1200, 5); err != nil || len(newest) != 2 || newest[0].ID != 1 || newest[1].ID != 1101 {
+		t.Errorf("the newest are %v, %v", newest, err)
+	}
 }
 
 func TestTailBeginsWhereItIsTold(t *testing.T) {
 	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	l := newLog1000(at)
 	asked := 0
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked++; l.ServeHTTP(w, r) }))
-	defer srv.Close()
-	c, err := remote.New(remote.Options{URL: srv.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	b := &bus{Client: c}
+	b := busOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked++; l.ServeHTTP(w, r) }))
 	follows := func(names []string, m models.Message) bool {
 		return names[0] == models.Every || strings.Contains(strings.Join(names, ","), m.Channel)
 	}

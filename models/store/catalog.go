@@ -129,8 +129,16 @@ func (s *Store) Activity(ctx context.Context, ch string, hours int) (list []mode
 
 // Channels lists channels, some of them or all, latest activity first.
 func (s *Store) Channels(ctx context.Context, channels models.Patterns, limit int) ([]models.Channel, error) {
-	list := []models.Channel{}
-	err := only(s.Reader(ctx), "name", channels).Order(byActivity).Limit(limit).Find(&list).Error
+	return s.ChannelsBefore(ctx, channels, nil, limit)
+}
+
+// ChannelsBefore goes on with Channels after the one whose newest message is before.
+func (s *Store) ChannelsBefore(ctx context.Context, channels models.Patterns, before *int64, limit int) ([]models.Channel, error) {
+	list, from := []models.Channel{}, only(s.Reader(ctx), "name", channels)
+	if before != nil {
+		from = from.Where("(last_id < ? OR last_id IS NULL)", *before)
+	}
+	err := from.Order(byActivity).Limit(limit).Find(&list).Error
 	return list, s.reading(err)
 }
 

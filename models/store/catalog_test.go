@@ -82,6 +82,10 @@ func channelsAreOrdered(t *testing.T, db database) {
 	if got := names(channels(t, s, 2)); !slices.Equal(got, want[:2]) {
 		t.Errorf("limited: %q", got)
 	}
+	second := *channels(t, s, 2)[1].LastID
+	if rest, err := s.ChannelsBefore(t.Context(), "", &second, 3); err != nil || !slices.Equal(names(rest), want[2:5]) {
+		t.Errorf("further ones: %q, %v", names(rest), err)
+	}
 	found, err := s.FindChannels(t.Context(), "", "a", 10)
 	if got := names(found); err != nil || !slices.Equal(got, []string{"beta", "gamma", "delta", "general", "alpha"}) {
 		t.Errorf("found: %q, %v", got, err)
