@@ -21,6 +21,14 @@ type hubSettings struct {
 	URL              string `group:"Hub" name:"url" placeholder:"URL" from:"CROSSTALK_URL" help:"The hub there, such as https://bus.example.com."`
 	Key              string `group:"Hub" placeholder:"KEY" from:"CROSSTALK_KEY,MCP_API_KEY" help:"The key of that hub. Give it as a variable: arguments can be seen by everyone on the machine."`
 	databaseSettings `embed:""`
+	hubHere          `embed:""`
+}
+
+// hubHere are settings of serve that hold also for the hub that a command is on a database. Help leaves them out: they
+// are for variables, which are set for all that runs on a machine.
+type hubHere struct {
+	ListenURL   string `hidden:"" name:"listen-url" from:"CROSSTALK_LISTEN_URL,DATABASE_LISTEN_URL"`
+	Connections int    `hidden:"" name:"database-connections" default:"5" from:"CROSSTALK_DATABASE_CONNECTIONS"`
 }
 
 // needs says what a command expects of a database of this machine.
@@ -76,11 +84,14 @@ func (h hubSettings) openHere(p *process, want needs) (*bus, error) {
 	if err != nil {
 		return nil, err
 	}
-	db.skipImport = true // that is for a hub to do, or for crosstalk import
+	// To import is for a hub that stays, or for crosstalk import.
+	if db, err = db.with(serverSettings{ListenURL: h.ListenURL, Connections: h.Connections, SkipImport: true}); err != nil {
+		return nil, err
+	}
 	if _, err := os.Stat(db.file); db.url == "" && want == there && errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no database at %s: name a hub with --url or CROSSTALK_URL, or the file with --db", db)
 	}
-	srv, err := openServer(p.ctx, newLog(p.stderr, "warn", "text"), serverOptions{db: db, trusted: true})
+	srv, err := openServer(p.ctx, newLog(p.stderr, "warn", "text"), serverOptions{db: db, trusted: true, waits: waitSettings{NoLoopGuard: true}})
 	if err != nil {
 		return nil, err
 	}

@@ -80,6 +80,21 @@ func TestAFileThatIsNamedGoesBeforeAVariable(t *testing.T) {
 	}
 }
 
+func TestCommandsTakeThePoolersSettings(t *testing.T) {
+	url := pgtest.Start(t)
+	pooled := url + "&pgbouncer=true"
+	if got := does(t, env("DATABASE_URL", pooled), "", "send", "room", "x"); got.code != 0 || !strings.Contains(got.errs, "DATABASE_LISTEN_URL") {
+		t.Errorf("without a way past the pooler: %v, %s", got.err, got.errs)
+	}
+	getenv := env("DATABASE_URL", pooled, "DATABASE_LISTEN_URL", url, "CROSSTALK_DATABASE_CONNECTIONS", "3")
+	if got := does(t, getenv, "", "export", "room"); got.code != 0 || got.errs != "" || !strings.Contains(got.out, `"content":"x"`) {
+		t.Errorf("past the pooler: %v, %s%s", got.err, got.out, got.errs)
+	}
+	if got := does(t, env("DATABASE_URL", url, "CROSSTALK_DATABASE_CONNECTIONS", "1"), "", "channels"); got.code != 2 {
+		t.Errorf("with too few connections: %v", got.err)
+	}
+}
+
 func TestMigrateSaysWhatItDoes(t *testing.T) {
 	for name, args := range map[string][]string{
 		"SQLite": {"--db", dbIn(t)}, "PostgreSQL": {"--database-url", withPassword(pgtest.Start(t))},

@@ -53,9 +53,7 @@ func (i *invitesCreateCommand) Run(p *process) error {
 		if err := b.Post(p.ctx, "/api/invites", body, &made, false); err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintf(p.stderr, "The invite code for %s, which is shown this once:\n", i.Name)
-		_, err := fmt.Fprintln(p.stdout, made.Code)
-		return err // nobody can see it again, so that it must not be lost unsaid
+		return showOnce(p, "the invite code for "+i.Name, made.Code)
 	})
 }
 

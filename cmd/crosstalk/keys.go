@@ -43,11 +43,9 @@ type secretAnswer struct {
 	Key string `json:"key"`
 }
 
-// show prints the secret for whoever takes it, and for a person what it is worth.
+// show prints the key for whoever takes it, and for a person what it is worth.
 func (s secretAnswer) show(p *process, name string) error {
-	_, _ = fmt.Fprintf(p.stderr, "The key of %s, which is shown this once:\n", name)
-	_, err := fmt.Fprintln(p.stdout, s.Key)
-	return err // nobody can see it again, so that it must not be lost unsaid
+	return showOnce(p, "the key of "+name, s.Key)
 }
 
 type keysCreateCommand struct {

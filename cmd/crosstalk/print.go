@@ -222,3 +222,12 @@ func faultsOf(err error) error {
 	}
 	return faults
 }
+
+// showOnce prints a secret that nobody can see again, so that it is a fault if nobody reads it.
+func showOnce(p *process, what, secret string) error {
+	_, _ = fmt.Fprintf(p.stderr, "%s%s, which is shown this once:\n", strings.ToUpper(what[:1]), what[1:])
+	if _, err := fmt.Fprintln(p.stdout, secret); err != nil {
+		return fmt.Errorf("%s could not be shown, and is lost: %s", what, err.Error())
+	}
+	return nil
+}

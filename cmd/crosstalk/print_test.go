@@ -31,13 +31,19 @@ func TestWhoStopsReadingMakesNoCommandFail(t *testing.T) {
 	does(t, getenv, "x", "data", "put", "k").well(t)
 	for _, args := range []string{
 		"send room x", "send room x --json --wait 10s", "tail", "tail --json", "channels", "channels --json", "instances", "search quokka", "export room",
-		"export room --format markdown", "data put k -", "data get k", "data get k --json", "data ls", "keys create a", "keys list", "invites create b", "audit",
+		"export room --format markdown", "data put k -", "data get k", "data get k --json", "data ls", "keys list", "audit",
 		"audit --json", "stats", "stats --json", "verify", "verify --json", "doctor --read-only", "config", "version", "serve --help", "completion bash", "mcp-config codex",
 		"migrate status", "migrate up", "backup " + filepath.Join(dir, "copy.db"), "import cross-claude --db " + filepath.Join(dir, "other.db"),
 	} {
 		err := run(t.Context(), strings.Fields(args), getenv, strings.NewReader("y"), &brief{}, io.Discard)
 		if err != nil {
 			t.Errorf("crosstalk %s: %v", args, err)
+		}
+	}
+	for _, args := range []string{"keys create a", "invites create b"} {
+		err := run(t.Context(), strings.Fields(args), getenv, nil, &brief{}, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), "is lost") {
+			t.Errorf("crosstalk %s, of which nobody has read the secret: %v", args, err)
 		}
 	}
 	r := start(t, dbIn(t), env())
