@@ -14,6 +14,9 @@
 // A subscriber that stops reading costs the others nothing. No bytes that a client can send, and no number of clients
 // that come and go, leave anything behind in the server. SIGTERM ends it in time, with everybody told.
 //
+// TestSoak mixes nearly all of it, for as long as one likes, and follows every message from its acknowledgement to every
+// reader; nor do the servers grow meanwhile.
+//
 // What is random follows from a seed, which a failing test prints and the flag -seed takes. The tests that need a file
 // system of their own mount one, for which they have to be root on Linux.
 package faults
