@@ -101,5 +101,8 @@ func TestWhoIsTooSlowIsCounted(t *testing.T) {
 		if m.Open.Load() != 0 {
 			t.Errorf("%d are open", m.Open.Load())
 		}
+		if m.Delivered() != 0 { // of the batch that it was too slow for
+			t.Errorf("%d were delivered", m.Delivered())
+		}
 	})
 }

@@ -167,7 +167,7 @@ func (c *collector) delivering(h *hub.Hub) {
 		t.value(float64(m.Heard.Load()), "heard")
 	}, "direction")
 	c.spread("doorbell_lag_seconds", "From another process's storing a message until this one read it from the log, by the clocks of both. "+
-		"One observation for each read, of the newest message.", m.Lag.Read)
+		"One observation for each read, of the newest message; now and then that is one of its own, read before its commit was reported.", m.Lag.Read)
 	c.gauge("log_position", "The id of the newest message that this process has passed on.", func() float64 {
 		id, _ := h.Position()
 		return float64(id)
