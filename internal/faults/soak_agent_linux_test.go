@@ -266,5 +266,8 @@ func (a *agent) take(text string) error {
 		a.shown = append(a.shown, id)
 		a.repeated = a.repeated || strings.HasSuffix(m[2], "(shown before)")
 	}
+	if a.shown[len(a.shown)-1] < a.seen[len(a.seen)-1] {
+		a.stale = true // there was no room for all that comes again
+	}
 	return nil
 }

@@ -60,8 +60,8 @@ func newPlan(x *soak) *plan {
 // elder is the node that is left alone for longer, so that it can be seen whether it grows.
 const elder = 0
 
-// life is how many steps it is left alone for: a quarter of an hour in a long run.
-func (p *plan) life() int { return min(150, max(5, p.x.seconds/24)) }
+// life is how many steps it is left alone for: some twenty minutes in a long run.
+func (p *plan) life() int { return min(230, max(5, p.x.seconds/15)) }
 
 func (p *plan) next() step {
 	if len(p.bag) == 0 {
@@ -74,7 +74,7 @@ func (p *plan) next() step {
 	p.made++
 	s := step{node: 1, number: p.random.Uint64()}
 	if p.made%p.life() == 0 {
-		s.kind = []string{"kill -9 of both nodes", "kill -9 of the node that lives on", "SIGTERM and start of the node that lives on"}[p.made/p.life()%3]
+		s.kind = []string{"SIGTERM and start of the node that lives on", "kill -9 of both nodes", "kill -9 of the node that lives on"}[p.made/p.life()%3]
 		s.node = elder
 	} else {
 		s.kind, p.bag = p.bag[0], p.bag[1:]
