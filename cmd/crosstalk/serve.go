@@ -85,6 +85,7 @@ func (s *serveCommand) Run(p *process) (err error) {
 	if profiles != nil {
 		defer func() { _ = profiles.Close() }()
 	}
+	boundMemory(p, log, db)
 	// The port comes before the database, so that a hub which cannot start leaves no trace.
 	listeners, err := listen(p.ctx, log, places)
 	if err != nil {
@@ -99,6 +100,7 @@ func (s *serveCommand) Run(p *process) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, srv.close()) }()
+	srv.service = newService(p, log)
 	hintImport(p.ctx, srv.store, db, p)
 	if why != "" {
 		log.Info(why)

@@ -48,6 +48,7 @@ type server struct {
 	listen  func(net.Listener) error // serves until the listener closes
 	handoff *handoff.Handoff
 	doorman *doorman
+	service *service      // nil: nobody wants to know
 	leave   chan struct{} // closed when streams of MCP clients shall end
 }
 
@@ -132,6 +133,9 @@ func (s *server) run(ctx context.Context, listeners []net.Listener, profiles net
 	for _, l := range listeners {
 		parts.Go(func() error { return s.listen(s.doorman.listener(l)) })
 	}
+	if len(listeners) > 0 {
+		parts.Go(func() error { return s.service.run(live, localURL(listeners[0]), s.hub.Health) })
+	}
 	if profiles != nil {
 		parts.Go(func() error { return serveProfiles(live, profiles) })
 	}
@@ -141,6 +145,7 @@ func (s *server) run(ctx context.Context, listeners []net.Listener, profiles net
 	case <-live.Done():
 		s.log.Error("stopping because a part failed")
 	}
+	s.service.stopping()
 	s.drain()
 	closeAll(listeners) // in case the end came before the beginning
 	kill()

@@ -20,6 +20,7 @@ type server struct {
 	// Set by newServer, then constant.
 	path string // of the program
 	args []string
+	env  []string // beside ours
 	log  string // file that all starts write to
 
 	mu sync.Mutex
@@ -83,6 +84,7 @@ func (s *server) launch(t *testing.T) *child {
 	defer func() { _ = log.Close() }() // the child has its own
 	c := &child{cmd: exec.Command(s.path, s.args...), gone: make(chan struct{})}
 	c.cmd.Stderr = log
+	c.cmd.Env = append(os.Environ(), s.env...)
 	c.cmd.SysProcAttr = dieWithUs()
 	stdout, err := c.cmd.StdoutPipe()
 	if err != nil {

@@ -83,6 +83,8 @@ func homes() map[string][]string {
 		"github.com/fsnotify/fsnotify": {"hub/doorbell"},
 		"github.com/chromedp":          {"internal/browser"},
 		"github.com/alecthomas/kong":   {"cmd"},
+		"github.com/coreos/go-systemd": {"cmd"},
+		"github.com/KimMachineGun":     {"cmd"},
 		"github.com/prometheus":        {"rest/metrics"},
 	}
 }

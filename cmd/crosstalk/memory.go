@@ -1,0 +1,45 @@
+package main
+
+import (
+	"log/slog"
+	"math"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+)
+
+const (
+	memoryShare = 0.9      // of what there is, for what Go counts; the rest is for stacks of C, page tables and the like
+	sqliteRoom  = 80 << 20 // the page caches of a SQLite database's five connections, which Go does not count
+)
+
+// boundMemory has the garbage collector work harder as the memory that the program's container, or else the machine,
+// gives it comes to an end, instead of growing on and being killed. GOMEMLIMIT goes before.
+func boundMemory(p *process, log *slog.Logger, db database) {
+	if set := p.getenv("GOMEMLIMIT"); set != "" {
+		log.Info("memory is bounded", "go_limit", set, "from", "GOMEMLIMIT")
+		return
+	}
+	var all uint64
+	limit, err := memlimit.Set(memlimit.WithRatio(1), memlimit.WithProvider(func() (uint64, error) {
+		var err error
+		all, err = memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)()
+		return forGo(all, db), err
+	}))
+	switch {
+	case err != nil:
+		log.Warn("it is not known how much memory there is: set GOMEMLIMIT", "error", err)
+	case limit == math.MaxInt64:
+		log.Info("memory is not bounded here: set GOMEMLIMIT to bound it")
+	default:
+		log.Info("memory is bounded", "go_limit_mib", limit>>20, "of_mib", all>>20)
+	}
+}
+
+// forGo is how much of so many bytes Go may count.
+func forGo(all uint64, db database) uint64 {
+	limit := uint64(float64(all) * memoryShare)
+	if db.url == "" {
+		limit -= min(sqliteRoom, limit/4)
+	}
+	return limit
+}
