@@ -21,7 +21,7 @@ type server struct {
 	path string // of the program
 	args []string
 	env  []string // beside ours
-	log  string // file that all starts write to
+	log  string   // file that all starts write to
 
 	mu sync.Mutex
 	// Guarded by mu.
