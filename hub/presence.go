@@ -310,11 +310,15 @@ func (p *presence) keep() {
 		return
 	}
 	p.kept = now
-	for _, id := range p.waits.instances(models.Every) {
-		p.seen(id, "")
-	}
+	waiting := p.waits.instances(models.Every)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for _, id := range waiting { // all at one time, as they are written in few statements then
+		if sign, known := p.signs[id]; known || len(p.signs) < maxUnwritten {
+			sign.ID, sign.At, sign.Left = id, models.TimeOf(now), false
+			p.signs[id] = sign
+		}
+	}
 	for id := range p.held {
 		p.signs[id] = store.Sign{ID: id, At: models.TimeOf(now)}
 	}

@@ -101,11 +101,11 @@ func (h *Hub) subscribe(ctx context.Context, who models.Principal, want Subscrip
 
 // recovers says whether a channel still has all that came after an id.
 func (h *Hub) recovers(ctx context.Context, ch string, after *int64, head int64) (bool, error) {
-	if after == nil {
-		return true, nil
+	if after == nil || *after >= head {
+		return after == nil || *after == head, nil
 	}
 	pruned, err := h.store.Pruned(ctx, ch)
-	return *after <= head && *after >= pruned, err
+	return *after >= pruned, err
 }
 
 // Head is the id of the bus's newest message when the stream began.

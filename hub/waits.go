@@ -34,6 +34,7 @@ type waits struct {
 	begun  []*wait
 	ended  []string
 	order  int64
+	alone  bool // no other process had waits at the last look
 
 	last int64 // the newest row of the store that was looked at; owned by run
 }
@@ -142,6 +143,7 @@ func (ws *waits) run(ctx context.Context) error {
 		ws.flush(ctx)
 		if ws.any() {
 			ws.supersede(ctx)
+			ws.lookAround(ctx)
 		}
 	}
 }
@@ -224,12 +226,39 @@ func (ws *waits) supersede(ctx context.Context) {
 	}
 }
 
+// lookAround finds out whether other processes have waits.
+func (ws *waits) lookAround(ctx context.Context) {
+	alone, err := ws.store.Alone(ctx)
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	ws.alone = alone && err == nil
+}
+
+// lonely says, without a look at the store, that nobody else waits on a channel. A wait of another process that began
+// before w has been known for a while when w is judged; one that began later is judged there.
+func (ws *waits) lonely(w *wait, ch string) bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if !ws.alone || ws.grace < 5*waitsEvery {
+		return false
+	}
+	for other := range ws.byRoom[ch] {
+		if other.key.instance != w.key.instance {
+			return false
+		}
+	}
+	return true
+}
+
 // judge decides whether a wait that has lasted for the grace is told that everybody waits. others
 // says that somebody else waits on one of its channels.
 func (ws *waits) judge(ctx context.Context, w *wait) (tell bool, peer string, others bool, err error) {
 	for _, ch := range w.channels {
 		if ws.later(w, ch) {
 			others = true
+			continue
+		}
+		if ws.lonely(w, ch) {
 			continue
 		}
 		ws.flush(ctx)

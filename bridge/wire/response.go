@@ -63,7 +63,11 @@ func (s *response) named(event string, data []byte) error {
 		return nil
 	}
 	s.upgrade()
-	return s.put(eventOf(event, data))
+	err := s.put(eventOf(event, data))
+	if err == nil {
+		s.beat.Reset(beatEvery) // which was as good a sign of life
+	}
+	return err
 }
 
 func eventOf(name string, data []byte) []byte {

@@ -110,6 +110,28 @@ func TestASilentCallGivesSignsOfLife(t *testing.T) {
 	})
 }
 
+func TestWhoSaysSomethingGivesNoOtherSignOfLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &sink{head: http.Header{}}
+		s := respond(w, asked(t, anything), nil)
+		defer s.end()
+		for range 3 {
+			time.Sleep(beatEvery - 1)
+			if err := s.event([]byte("{}")); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, body := w.took(t); body != strings.Repeat("event: message\ndata: {}\n\n", 3) {
+			t.Errorf("got %q", body)
+		}
+		time.Sleep(beatEvery)
+		synctest.Wait()
+		if _, body := w.took(t); body != ": \n\n" {
+			t.Errorf("then it gives %q", body)
+		}
+	})
+}
+
 func TestAnAnswerAloneIsJSON(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, accept := range []string{anything, "application/json", "", "*/*"} {

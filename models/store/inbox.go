@@ -56,7 +56,7 @@ func (s *Store) Registered(ctx context.Context, instance string) (int64, error) 
 
 // Use notes that an instance uses a channel. If at is given and it has no position there, it gets that.
 func (s *Store) Use(ctx context.Context, instance, ch string, at *int64) error {
-	return s.Transact(ctx, func(tx *gorm.DB) error {
+	return s.together(ctx, func(tx *gorm.DB) error {
 		return tx.Exec(`INSERT INTO positions (instance, channel, read_id, shown_id) VALUES (?, ?, ?, coalesce(?, 0))
 			ON CONFLICT (instance, channel) DO UPDATE SET read_id = excluded.read_id, shown_id = excluded.shown_id
 			WHERE positions.read_id IS NULL AND excluded.read_id IS NOT NULL`, instance, ch, at, at).Error
@@ -65,7 +65,7 @@ func (s *Store) Use(ctx context.Context, instance, ch string, at *int64) error {
 
 // Acted turns what was shown over a connection into read.
 func (s *Store) Acted(ctx context.Context, instance, conn string) error {
-	return s.Transact(ctx, func(tx *gorm.DB) error {
+	return s.together(ctx, func(tx *gorm.DB) error {
 		return tx.Exec("UPDATE positions SET read_id = shown_id, shown_by = '' WHERE instance = ? AND shown_by = ? AND shown_id > read_id",
 			instance, conn).Error
 	})
@@ -74,7 +74,7 @@ func (s *Store) Acted(ctx context.Context, instance, conn string) error {
 // Stands turns what was shown up to an id into read, in one channel or with models.Every in all: the
 // instance says that it stands there.
 func (s *Store) Stands(ctx context.Context, instance, ch string, at int64) error {
-	return s.Transact(ctx, func(tx *gorm.DB) error {
+	return s.together(ctx, func(tx *gorm.DB) error {
 		mine := tx.Table("positions").Where("instance = ? AND read_id < shown_id AND read_id < ?", instance, at)
 		if ch != models.Every {
 			mine = mine.Where("channel = ?", ch)
@@ -85,7 +85,7 @@ func (s *Store) Stands(ctx context.Context, instance, ch string, at int64) error
 
 // Show notes what an answer has shown. What was shown before, too, is read now.
 func (s *Store) Show(ctx context.Context, instance, conn string, marks []Mark) error {
-	return s.Transact(ctx, func(tx *gorm.DB) error {
+	return s.together(ctx, func(tx *gorm.DB) error {
 		for _, m := range marks {
 			if m.First {
 				if err := tx.Exec("INSERT INTO positions (instance, channel) VALUES (?, ?) ON CONFLICT DO NOTHING", instance, m.Channel).Error; err != nil {
@@ -185,6 +185,13 @@ func (s *Store) Waits(ctx context.Context, ch string) ([]Wait, error) {
 	var list []Wait
 	err := tx.Order("id").Limit(maxWaits).Find(&list).Error
 	return list, s.reading(err)
+}
+
+// Alone says whether no other process that lives uses the store: all who do so and have waits say that they live.
+func (s *Store) Alone(ctx context.Context) (bool, error) {
+	var others int64
+	err := s.Reader(ctx).Table("nodes").Where("id <> ? AND seen_at >= ?", s.node, models.TimeOf(time.Now().Add(-NodeFresh))).Count(&others).Error
+	return others == 0, s.reading(err)
 }
 
 // maxWaits bounds a list of waits.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -18,7 +19,7 @@ const (
 
 // Register notes an instance. What it leaves out stays as it was.
 func (s *Store) Register(ctx context.Context, r models.Registration) error {
-	return s.Transact(ctx, func(tx *gorm.DB) error {
+	return s.together(ctx, func(tx *gorm.DB) error {
 		return tx.Exec(`INSERT INTO instances (id, description, model, kind, registered_id, last_seen)
 			VALUES (?, ?, ?, ?, (SELECT last_id FROM bus), ?)
 			ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, last_seen = excluded.last_seen, left_at = 0,
@@ -31,7 +32,7 @@ func (s *Store) Register(ctx context.Context, r models.Registration) error {
 // Hold ties a registered instance to a live connection of this process, unless another one holds it.
 func (s *Store) Hold(ctx context.Context, id, session string) (held bool, err error) {
 	now := models.TimeOf(time.Now())
-	err = s.Transact(ctx, func(tx *gorm.DB) error {
+	err = s.together(ctx, func(tx *gorm.DB) error {
 		if err := s.alive(tx, now); err != nil {
 			return err
 		}
@@ -80,7 +81,12 @@ func (s *Store) Seen(ctx context.Context, signs []Sign, holding bool) error {
 				return err
 			}
 		}
+		plain := map[models.Time][]string{}
 		for _, sign := range signs {
+			if sign.Channel == "" && sign.Gone == "" && !sign.Left {
+				plain[sign.At] = append(plain[sign.At], sign.ID)
+				continue
+			}
 			left := models.Time(0)
 			if sign.Left {
 				left = sign.At
@@ -95,6 +101,14 @@ func (s *Store) Seen(ctx context.Context, signs []Sign, holding bool) error {
 			}
 			if err := tx.Exec("UPDATE instances SET holder = '' WHERE id = ? AND holder = ?", sign.ID, sign.Gone).Error; err != nil {
 				return err
+			}
+		}
+		for at, ids := range plain {
+			for part := range slices.Chunk(ids, chunk) {
+				err := tx.Exec("UPDATE instances SET last_seen = CASE WHEN last_seen > ? THEN last_seen ELSE ? END, left_at = 0 WHERE id IN ?", at, at, part).Error
+				if err != nil {
+					return err
+				}
 			}
 		}
 		return nil

@@ -59,9 +59,13 @@ func (s *Store) onwards(ctx context.Context, q models.Query, head, top int64, p 
 	if p.NextAfterID, err = s.collect(ctx, q, min(begin, head), top, p); err != nil {
 		return err
 	}
+	if begin >= head { // nothing that retention has taken was after it
+		p.Recovered = begin == head
+		return nil
+	}
 	// Asked for after reading: what was removed meanwhile is missed, too.
 	pruned, err := s.Pruned(ctx, q.Channel)
-	p.Recovered = begin <= head && begin >= pruned
+	p.Recovered = begin >= pruned
 	return err
 }
 
@@ -71,6 +75,9 @@ func (s *Store) collect(ctx context.Context, q models.Query, after, top int64, p
 	limit := q.Limit
 	if limit <= 0 {
 		limit = defaultOnwards
+	}
+	if after >= top {
+		return after, nil
 	}
 	for looked, hidden := 0, 0; looked < scanned; {
 		// Where many are hidden, more are read at a time.
