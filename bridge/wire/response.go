@@ -65,7 +65,7 @@ func (s *response) named(event string, data []byte) error {
 	s.upgrade()
 	err := s.put(eventOf(event, data))
 	if err == nil {
-		s.beat.Reset(beatEvery) // which was as good a sign of life
+		s.beat.Reset(beatEvery + time.Second) // this was as good a sign of life, and progress comes every beatEvery
 	}
 	return err
 }

@@ -116,15 +116,16 @@ func TestWhoSaysSomethingGivesNoOtherSignOfLife(t *testing.T) {
 		s := respond(w, asked(t, anything), nil)
 		defer s.end()
 		for range 3 {
-			time.Sleep(beatEvery - 1)
 			if err := s.event([]byte("{}")); err != nil {
 				t.Error(err)
 			}
+			time.Sleep(beatEvery)
+			synctest.Wait()
 		}
 		if _, body := w.took(t); body != strings.Repeat("event: message\ndata: {}\n\n", 3) {
 			t.Errorf("got %q", body)
 		}
-		time.Sleep(beatEvery)
+		time.Sleep(time.Second)
 		synctest.Wait()
 		if _, body := w.took(t); body != ": \n\n" {
 			t.Errorf("then it gives %q", body)
