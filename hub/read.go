@@ -124,6 +124,14 @@ func (h *Hub) Resume(ctx context.Context, who models.Principal, ch string) error
 	return h.noted(ctx, h.store.Resume(ctx, ch), who, access.Resumed, ch)
 }
 
+// Retain says what a channel keeps.
+func (h *Hub) Retain(ctx context.Context, who models.Principal, ch string, r models.Retention) error {
+	if err := who.Need(models.ScopeAdmin); err != nil {
+		return err
+	}
+	return h.noted(ctx, h.store.Retain(ctx, ch, r), who, access.Retained, ch)
+}
+
 // Activity counts who stored how many messages in a channel in each of the last hours, from since on.
 func (h *Hub) Activity(ctx context.Context, who models.Principal, ch string, hours int) (list []models.Activity, since models.Time, err error) {
 	if err := who.NeedReads(ch); err != nil {

@@ -140,6 +140,7 @@ func TestWhoCannotReadAChannelGetsNothingOfIt(t *testing.T) {
 		"release":   h.ReleaseName(ctx, nobody, "x"),
 		"pause":     h.Pause(ctx, nobody, "x", ""),
 		"resume":    h.Resume(ctx, nobody, "x"),
+		"retain":    h.Retain(ctx, nobody, "x", models.Retention{}),
 	} {
 		wantForbidden(t, "nobody: "+what, err)
 	}

@@ -23,6 +23,8 @@ type Channel struct {
 	ActiveSenders string `json:"active_senders"`
 	PausedAt      *Time  `json:"paused_at,omitempty"` // set: it takes no messages
 	PauseReason   string `json:"pause_reason,omitempty"`
+	KeepDays      *int64 `json:"keep_days,omitempty"` // set: it keeps so many days, and KeepMessages messages, whatever the hub keeps; 0: any number
+	KeepMessages  *int64 `json:"keep_messages,omitempty"`
 	Unread        *int64 `json:"unread,omitempty" gorm:"-"`
 }
 
@@ -30,6 +32,38 @@ type Channel struct {
 func ParsePauseReason(s string) (string, error) {
 	s = strings.TrimSpace(s)
 	return s, checkText("reason", s, 0, MaxDescription)
+}
+
+// What may be kept, at least where it is not all, so that a slip does not empty a channel, and at most.
+const (
+	MaxKeepDays     = 36500 // a hundred years, and far below what a time.Duration can hold
+	MinKeepMessages = 100
+	MaxKeepMessages = 1_000_000_000_000
+)
+
+// Retention is what a channel keeps: messages of so many days, and so many messages; 0: any number. The zero value
+// leaves both to the hub.
+type Retention struct{ Days, Messages *int64 }
+
+// ParseRetention checks what a channel is to keep. Where one is given the other one is 0.
+func ParseRetention(days, messages *int64) (Retention, error) {
+	if days == nil && messages == nil {
+		return Retention{}, nil
+	}
+	none := int64(0)
+	if days == nil {
+		days = &none
+	}
+	if messages == nil {
+		messages = &none
+	}
+	if *days < 0 || *days > MaxKeepDays {
+		return Retention{}, Errorf(Invalid, "keep_days must be a number of days from 1 to %d, or 0 to keep messages of any age, not %d", MaxKeepDays, *days)
+	}
+	if *messages != 0 && (*messages < MinKeepMessages || *messages > MaxKeepMessages) {
+		return Retention{}, Errorf(Invalid, "keep_messages must be a number from %d to %d, or 0 to keep any number, not %d", MinKeepMessages, MaxKeepMessages, *messages)
+	}
+	return Retention{Days: days, Messages: messages}, nil
 }
 
 // Activity is how much a sender stored in a channel, hour by hour, the oldest hour first.

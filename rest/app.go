@@ -117,6 +117,7 @@ func (d *door) routes() []route {
 		get("/api/channels/search", d.findChannels),
 		{fiber.MethodPost, "/api/channels/:channel/pause", write(d, d.pause)},
 		{fiber.MethodPost, "/api/channels/:channel/resume", write(d, d.resume)},
+		{fiber.MethodPost, "/api/channels/:channel/retention", write(d, d.retain)},
 		get("/api/channels/:channel/activity", d.activity),
 		get("/api/waits", d.waits),
 		{fiber.MethodPost, "/api/messages", write(d, d.sendMessage)},

@@ -93,6 +93,23 @@ func (d *door) resume(who models.Principal, _ *pauseBody, q *query) (any, error)
 	return ok{true}, d.Hub.Resume(context.Background(), who, ch)
 }
 
+type retentionBody struct {
+	Days     *int64 `json:"keep_days"`
+	Messages *int64 `json:"keep_messages"`
+}
+
+func (d *door) retain(who models.Principal, in *retentionBody, q *query) (any, error) {
+	ch := q.channel()
+	keep, err := models.ParseRetention(in.Days, in.Messages)
+	if err != nil {
+		q.wrong(err)
+	}
+	if q.err != nil {
+		return nil, q.err
+	}
+	return ok{true}, d.Hub.Retain(context.Background(), who, ch, keep)
+}
+
 // Hours of an activity: the default, and the most.
 const (
 	activeHours = 24

@@ -143,6 +143,26 @@ func TestPeoplePauseAndResume(t *testing.T) {
 	})
 }
 
+func TestAChannelKeepsWhatItIsToldTo(t *testing.T) {
+	bothWays(t, auth.Config{}, func(t *testing.T, b *bus) {
+		const crew = `{"channels":[{"name":"crew","description":"","created_at":"T","message_count":0,"last_message_at":null,"last_id":null,"active_senders":""`
+		b.run(t, []step{
+			{`POST /api/channels {"name":"crew"}`, 200, `{"ok":true,"channel":"crew"}`},
+			{`POST /api/channels/Crew/retention {"keep_days":7,"keep_messages":1000}`, 200, `{"ok":true}`},
+			{`GET /api/channels/search?q=crew`, 200, crew + `,"keep_days":7,"keep_messages":1000}]}`},
+			{`POST /api/channels/crew/retention {"keep_messages":100}`, 200, `{"ok":true}`},
+			{`GET /api/channels/search?q=crew`, 200, crew + `,"keep_days":0,"keep_messages":100}]}`},
+			{`POST /api/channels/crew/retention {"keep_days":null}`, 200, `{"ok":true}`},
+			{`GET /api/channels/search?q=crew`, 200, crew + `}]}`},
+		})
+		b.refused(t, 404, models.NotFound, "no channel", "POST", "/api/channels/nowhere/retention", `{"keep_days":0}`)
+		b.refused(t, 400, models.Invalid, "keep_days must be a number of days from 1", "POST", "/api/channels/crew/retention", `{"keep_days":-1}`)
+		b.refused(t, 400, models.Invalid, "from 1 to 36500", "POST", "/api/channels/crew/retention", `{"keep_days":36501}`)
+		b.refused(t, 400, models.Invalid, "from 100", "POST", "/api/channels/crew/retention", `{"keep_messages":99}`)
+		b.refused(t, 400, models.Invalid, "keep_messages must be", "POST", "/api/channels/crew/retention", `{"keep_messages":"all"}`)
+	})
+}
+
 func TestActivityIsTold(t *testing.T) {
 	b := serve(t, auth.Config{})
 	for range 2 {

@@ -93,7 +93,7 @@ func TestDescriptionHasTheRoutesAndNoOthers(t *testing.T) {
 	}
 	// What people and their tools do, and a GPT shall not.
 	own := []string{
-		"POST /api/channels/:channel/pause", "POST /api/channels/:channel/resume", "GET /api/channels/:channel/activity", "GET /api/audit", "GET /api/waits",
+		"POST /api/channels/:channel/pause", "POST /api/channels/:channel/resume", "POST /api/channels/:channel/retention", "GET /api/channels/:channel/activity", "GET /api/audit", "GET /api/waits",
 		"DELETE /api/instances/:id", "GET /api/keys", "POST /api/keys", "POST /api/keys/:name/rotate", "POST /api/keys/:name/revoke", "DELETE /api/keys/:name",
 		"GET /api/invites", "POST /api/invites", "DELETE /api/invites/:name",
 		"POST " + auth.SessionPath, "GET " + auth.SessionPath, "DELETE " + auth.SessionPath,

@@ -11,6 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"crosstalk/auth"
+	"crosstalk/models"
 )
 
 // configCommand shows what serve would run with. It takes all that serve takes.
@@ -147,8 +148,11 @@ func (s *serveCommand) faults(p *process) error {
 		_, err := parseOwner(s.RunAs)
 		all = append(all, err)
 	}
-	if s.CleanupDays < 0 || s.CleanupDays > maxDays {
-		all = append(all, misuse("--cleanup-days must be a number of days from 0, which keeps all messages, to %d, not %d", maxDays, s.CleanupDays))
+	if s.CleanupDays < 0 || s.CleanupDays > models.MaxKeepDays {
+		all = append(all, misuse("--cleanup-days must be a number of days from 0, which keeps messages of any age, to %d, not %d", models.MaxKeepDays, s.CleanupDays))
+	}
+	if s.KeepMessages != 0 && (s.KeepMessages < minKept || s.KeepMessages > models.MaxKeepMessages) {
+		all = append(all, misuse("--keep-messages must be a number from %d to %d, or 0 to keep any number, not %d", minKept, models.MaxKeepMessages, s.KeepMessages))
 	}
 	all = append(all, s.Waits.check(), s.Limits.check())
 	db, err := s.database(p)

@@ -85,7 +85,7 @@ func expiry(s string, now time.Time) (string, error) {
 	}
 	unit := map[byte]time.Duration{'d': 24 * time.Hour, 'h': time.Hour, 'm': time.Minute, 's': time.Second}[s[len(s)-1]]
 	n, err := strconv.ParseUint(s[:len(s)-1], 10, 32)
-	if err != nil || unit == 0 || n == 0 || time.Duration(n) > maxDays*24*time.Hour/unit {
+	if err != nil || unit == 0 || n == 0 || time.Duration(n) > models.MaxKeepDays*24*time.Hour/unit {
 		return "", misuse("--expires %q must be a time such as 90d, 12h or 2030-01-31", s)
 	}
 	return now.Add(time.Duration(n) * unit).UTC().Format(time.RFC3339), nil

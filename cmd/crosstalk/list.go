@@ -31,8 +31,52 @@ func (l listSettings) query() url.Values { return url.Values{"limit": {strconv.I
 // mostListed is what a hub lists at most at once.
 const mostListed = 1000
 
-// channelsCommand lists channels.
+// channelsCommand is about channels.
 type channelsCommand struct {
+	List channelsListCommand `cmd:"" default:"withargs" help:"List channels."`
+	Keep channelsKeepCommand `cmd:"" help:"Say what a channel keeps, whatever the hub keeps in others."`
+}
+
+// channelsKeepCommand sets a channel's own retention.
+type channelsKeepCommand struct {
+	Channel  string      `arg:"" help:"The channel."`
+	Days     int64       `placeholder:"N" help:"Messages of the last N days."`
+	Messages int64       `placeholder:"N" help:"The newest N messages, at least 100."`
+	All      bool        `help:"All, for good."`
+	Default  bool        `help:"What the hub keeps, as at first."`
+	Hub      hubSettings `embed:""`
+}
+
+// Run sets it and says what holds.
+func (c *channelsKeepCommand) Run(p *process) error {
+	ways, ask := 0, map[string]int64{}
+	for _, given := range []bool{c.Days != 0 || c.Messages != 0, c.All, c.Default} {
+		if given {
+			ways++
+		}
+	}
+	if ways != 1 {
+		return misuse("say what to keep: --days, --messages or both, or --all, or --default")
+	}
+	keeps := kept(nil, nil)
+	if !c.Default {
+		ask["keep_days"], ask["keep_messages"] = c.Days, c.Messages
+		keeps = kept(&c.Days, &c.Messages)
+	}
+	ch, err := models.ParseChannel(c.Channel)
+	if err != nil {
+		return usageError{err}
+	}
+	return c.Hub.do(p, there, func(b *bus) error {
+		if err := b.Post(p.ctx, "/api/channels"+remote.Path(ch)+"/retention", ask, nil, true); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(p.stdout, "#%s keeps %s\n", ch, keeps)
+		return err
+	})
+}
+
+type channelsListCommand struct {
 	Query   string       `arg:"" optional:"" help:"Only those that have this in their name or description."`
 	Unread  string       `placeholder:"NAME" help:"Also count what this instance has not read."`
 	Listing listSettings `embed:""`
@@ -45,7 +89,7 @@ type channelList struct {
 }
 
 // Run prints one line for each.
-func (c *channelsCommand) Run(p *process) error {
+func (c *channelsListCommand) Run(p *process) error {
 	if err := c.Listing.check(mostListed); err != nil {
 		return err
 	}

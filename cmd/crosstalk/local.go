@@ -21,8 +21,14 @@ type local struct {
 	hub   *hub.Hub
 }
 
-// openLocal opens the database and the hub on it. keep is how long messages are kept; 0: for good.
-func openLocal(ctx context.Context, log *slog.Logger, db database, keep time.Duration, ho hub.Options) (l *local, err error) {
+// keep is what channels keep that do not say themselves: messages of an age, and so many of the bus; 0: all.
+type keep struct {
+	age      time.Duration
+	messages int64
+}
+
+// openLocal opens the database and the hub on it.
+func openLocal(ctx context.Context, log *slog.Logger, db database, keep keep, ho hub.Options) (l *local, err error) {
 	l = &local{}
 	defer func() {
 		if err != nil {
@@ -30,7 +36,7 @@ func openLocal(ctx context.Context, log *slog.Logger, db database, keep time.Dur
 		}
 	}()
 	so := db.options(log)
-	so.Keep = keep
+	so.Keep, so.KeepMessages = keep.age, keep.messages
 	if l.store, err = store.Open(ctx, so); err != nil {
 		return l, fmt.Errorf("database %s: %w", db, err)
 	}

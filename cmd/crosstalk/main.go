@@ -71,7 +71,7 @@ type commands struct {
 	MCPConfig  mcpConfigCommand  `cmd:"" name:"mcp-config" help:"Print what an AI client's configuration must say."`
 	Send       sendCommand       `cmd:"" help:"Send a message, and wait for the answer if asked to."`
 	Tail       tailCommand       `cmd:"" help:"Show messages as they come."`
-	Channels   channelsCommand   `cmd:"" help:"List channels."`
+	Channels   channelsCommand   `cmd:"" help:"List channels, and say what each keeps."`
 	Keys       keysCommand       `cmd:"" help:"Make, list, rotate and revoke keys."`
 	Audit      auditCommand      `cmd:"" help:"Print who did what."`
 	Invites    invitesCommand    `cmd:"" help:"Invite people to connect claude.ai, ChatGPT and their like."`

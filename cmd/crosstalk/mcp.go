@@ -82,7 +82,7 @@ func (m *mcpCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	l, err := openLocal(p.ctx, log, db, 0, hub.Options{Grace: m.Waits.grace(), LoopGuard: !m.Waits.NoLoopGuard})
+	l, err := openLocal(p.ctx, log, db, keep{}, hub.Options{Grace: m.Waits.grace(), LoopGuard: !m.Waits.NoLoopGuard})
 	if err != nil {
 		return err
 	}

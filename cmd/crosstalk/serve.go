@@ -8,8 +8,8 @@ import (
 	"crosstalk/auth"
 )
 
-// maxDays is a hundred years, and far below what a time.Duration can hold.
-const maxDays = 36500
+// minKept is the least that --keep-messages keeps, so that a slip does not empty a bus.
+const minKept = 1000
 
 // serveCommand is every setting of the hub. The from tag names the variables that fill a flag.
 type serveCommand struct {
@@ -22,7 +22,8 @@ type serveCommand struct {
 	AllowedOrigin    []string `group:"Access" placeholder:"ORIGIN" from:"CROSSTALK_ALLOWED_ORIGIN" help:"Let web pages from here call the hub, such as https://app.example.com."`
 	databaseSettings `embed:""`
 	serverSettings   `embed:""`
-	CleanupDays      int           `group:"Storage" default:"30" placeholder:"DAYS" from:"CROSSTALK_CLEANUP_DAYS,CLEANUP_DAYS" help:"Delete messages older than this; 0 keeps all. Without it: 30."`
+	CleanupDays      int           `group:"Storage" default:"30" placeholder:"DAYS" from:"CROSSTALK_CLEANUP_DAYS,CLEANUP_DAYS" help:"Delete messages older than this; 0 keeps them at any age. Without it: 30."`
+	KeepMessages     int64         `group:"Storage" placeholder:"N" from:"CROSSTALK_KEEP_MESSAGES" help:"Delete all but the newest N messages of the bus; 0 keeps any number. Without it: 0."`
 	RunAs            string        `group:"Storage" placeholder:"UID:GID" from:"CROSSTALK_RUN_AS" help:"Started as root, give the database's folder to this user and go on as it."`
 	Compat           bool          `group:"Access" from:"CROSSTALK_COMPAT" help:"MCP clients see the name cross-claude-mcp, for configurations that look for it, and may show a key as ?api_key=."`
 	LogLevel         string        `group:"Logs" enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" from:"CROSSTALK_LOG_LEVEL" help:"debug, info, warn or error. Only debug shows what messages say."`
@@ -93,7 +94,7 @@ func (s *serveCommand) Run(p *process) (err error) {
 	}
 	defer closeAll(listeners)
 	srv, err := openServer(p.ctx, log, serverOptions{
-		db: db, keep: time.Duration(s.CleanupDays) * 24 * time.Hour, gate: gate, serverURL: s.ServerURL,
+		db: db, keep: keep{time.Duration(s.CleanupDays) * 24 * time.Hour, s.KeepMessages}, gate: gate, serverURL: s.ServerURL,
 		compat: s.Compat, waits: s.Waits,
 	})
 	if err != nil {

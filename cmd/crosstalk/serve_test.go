@@ -103,6 +103,7 @@ func TestRefusesToStartInOneSentence(t *testing.T) {
 		"few connections":            {env(), []string{"--db=", "--database-url", "postgres://u:s3cret@h/d", "--database-connections", "2"}, "--database-connections must be at least 3, not 2", 2},
 		"two databases":              {env(), []string{"--database-url", "postgres://u:s3cret@h/d"}, "--db and --database-url name two databases", 2},
 		"negative days":              {env("CLEANUP_DAYS", "-1"), nil, "--cleanup-days must be a number of days from 0", 2},
+		"too few messages":           {env("CROSSTALK_KEEP_MESSAGES", "999"), nil, "--keep-messages must be a number from 1000", 2},
 		"too many days":              {env(), []string{"--cleanup-days", "99999999"}, "--cleanup-days must be", 2},
 		"the world, no key":          {env(), []string{"--addr", ":0"}, "other machines could connect to :0, and there is no key", 2},
 		"port beyond":                {env("PORT", "70000"), nil, "must be a number from 0 to 65535", 2},

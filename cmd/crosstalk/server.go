@@ -30,9 +30,9 @@ const drainTime = 4500 * time.Millisecond
 
 type serverOptions struct {
 	db        database
-	keep      time.Duration // 0: for good
-	gate      auth.Config   // but for what the database has
-	trusted   bool          // who comes in may read the database's file, so needs none of the keys in it
+	keep      keep
+	gate      auth.Config // but for what the database has
+	trusted   bool        // who comes in may read the database's file, so needs none of the keys in it
 	serverURL string
 	compat    bool
 	waits     waitSettings

@@ -52,6 +52,7 @@ func TestEverySettingIsAFlagAndVariablesFillIt(t *testing.T) {
 		{"--skip-import=true", []string{"CROSSTALK_SKIP_IMPORT"}, with(func(s *serveCommand) { s.SkipImport = true })},
 		{"--database-connections=9", []string{"CROSSTALK_DATABASE_CONNECTIONS"}, with(func(s *serveCommand) { s.Connections = 9 })},
 		{"--cleanup-days=0", []string{"CLEANUP_DAYS", "CROSSTALK_CLEANUP_DAYS"}, with(func(s *serveCommand) { s.CleanupDays = 0 })},
+		{"--keep-messages=5000", []string{"CROSSTALK_KEEP_MESSAGES"}, with(func(s *serveCommand) { s.KeepMessages = 5000 })},
 		{"--run-as=1:2", []string{"CROSSTALK_RUN_AS"}, with(func(s *serveCommand) { s.RunAs = "1:2" })},
 		{"--wait-ceiling=1.5", []string{"WAIT_TRANSPORT_CEILING_MIN", "CROSSTALK_WAIT_CEILING"}, with(func(s *serveCommand) { s.Waits.WaitCeiling = 1.5 })},
 		{"--mutual-grace=9", []string{"MUTUAL_WAIT_GRACE_MS", "CROSSTALK_MUTUAL_GRACE"}, with(func(s *serveCommand) { s.Waits.MutualGrace = 9 })},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"crosstalk/models"
@@ -18,8 +19,8 @@ type statsCommand struct {
 
 // Help says what is shown.
 func (*statsCommand) Help() string {
-	return `Shows how many messages each channel has, how many bytes of text, and from when they are, the largest channel first; then shared
-data, the database, and how far the search index is behind. It changes nothing, and hubs may go on using the database.
+	return `Shows how many messages each channel has, how many bytes of text, and from when they are, what
+it keeps, the largest channel first; then shared data, the database, and how far the search index is behind. It changes nothing, and hubs may go on using the database.
 
 Examples:
 
@@ -48,9 +49,9 @@ func (c *statsCommand) Run(p *process) (err error) {
 	}
 	var rows [][]string
 	for _, ch := range m.Channels {
-		rows = append(rows, []string{"#" + ch.Name, strconv.FormatInt(ch.Messages, 10), bytesText(ch.Bytes), when(ch.Oldest), when(ch.Newest)})
+		rows = append(rows, []string{"#" + ch.Name, strconv.FormatInt(ch.Messages, 10), bytesText(ch.Bytes), when(ch.Oldest), when(ch.Newest), kept(ch.KeepDays, ch.KeepMessages)})
 	}
-	if err := out.table([]string{"CHANNEL", "MESSAGES", "CONTENT", "OLDEST", "NEWEST"}, rows); err != nil {
+	if err := out.table([]string{"CHANNEL", "MESSAGES", "CONTENT", "OLDEST", "NEWEST", "KEEPS"}, rows); err != nil {
 		return err
 	}
 	said := fmt.Sprintf("\nmessages     %d, %s of content, the newest %d\nshared data  %d, %s\ndatabase     %s", m.Messages, bytesText(m.ContentBytes),
@@ -60,6 +61,24 @@ func (c *statsCommand) Run(p *process) (err error) {
 	}
 	_, err = fmt.Fprintf(out.w, "%s\nindex        %d messages behind\n", said, m.IndexLag)
 	return err
+}
+
+// kept says what a channel keeps.
+func kept(days, messages *int64) string {
+	if days == nil || messages == nil {
+		return "what the hub keeps"
+	}
+	var all []string
+	if *days > 0 {
+		all = append(all, fmt.Sprintf("%d days", *days))
+	}
+	if *messages > 0 {
+		all = append(all, fmt.Sprintf("%d messages", *messages))
+	}
+	if len(all) == 0 {
+		return "all"
+	}
+	return strings.Join(all, ", ")
 }
 
 func when(t *models.Time) string {

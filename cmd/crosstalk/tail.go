@@ -293,7 +293,7 @@ func parseSince(s string, now time.Time) (since, error) {
 	if id, err := strconv.ParseInt(s, 10, 64); err == nil && id >= 0 {
 		return since{id: &id}, nil
 	}
-	if days, err := strconv.ParseFloat(trimUnit(s, "d"), 64); err == nil && days >= 0 && days < maxDays {
+	if days, err := strconv.ParseFloat(trimUnit(s, "d"), 64); err == nil && days >= 0 && days < models.MaxKeepDays {
 		return since{at: now.Add(-time.Duration(days * 24 * float64(time.Hour)))}, nil
 	}
 	if d, err := time.ParseDuration(s); err == nil && d >= 0 {

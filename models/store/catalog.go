@@ -50,10 +50,33 @@ func (s *Store) setPaused(ctx context.Context, name string, at *models.Time, rea
 		}
 		done := tx.Exec("UPDATE channels SET paused_at = ?, pause_reason = ? WHERE name = ?", at, reason, name)
 		if done.Error == nil && done.RowsAffected == 0 {
-			return models.Errorf(models.NotFound, "there is no channel %q: list the channels to see their names", name)
+			return noChannel(name)
 		}
 		return done.Error
 	})
+}
+
+// Retain says what a channel keeps. What it keeps no longer is removed soon, by the process that tends the database.
+func (s *Store) Retain(ctx context.Context, name string, r models.Retention) error {
+	err := s.Transact(ctx, func(tx *gorm.DB) error {
+		if err := lockLog(tx); err != nil {
+			return err
+		}
+		done := tx.Exec("UPDATE channels SET keep_days = ?, keep_messages = ? WHERE name = ?", r.Days, r.Messages, name)
+		if done.Error == nil && done.RowsAffected == 0 {
+			return noChannel(name)
+		}
+		return done.Error
+	})
+	if err == nil {
+		s.retain.Store(true)
+		s.wrote.Store(true)
+	}
+	return err
+}
+
+func noChannel(name string) error {
+	return models.Errorf(models.NotFound, "there is no channel %q: list the channels to see their names", name)
 }
 
 // Usage is what the database holds, as far as the search index knows it, which is at most a second behind.

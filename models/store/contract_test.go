@@ -29,7 +29,7 @@ type database struct {
 // contract holds what every database must promise.
 func contract(t *testing.T, create func(t testing.TB) database) {
 	for _, promises := range []map[string]func(*testing.T, database){
-		appendPromises(), writerPromises(), readPromises(), searchPromises(), tendPromises(),
+		appendPromises(), writerPromises(), readPromises(), searchPromises(), tendPromises(), retentionPromises(),
 		channelPromises(), instancePromises(), dataPromises(), storePromises(), inboxPromises(), pausePromises(),
 	} {
 		for name, keeps := range promises {

@@ -257,12 +257,18 @@ func (s *Store) pruneBatch(ctx context.Context, p *pruning) (n int, err error) {
 		return 0, err
 	}
 	p.due = p.due[finished:]
-	if took := time.Since(begin); took > pruneHold {
+	p.adapt(time.Since(begin))
+	return n, nil
+}
+
+// adapt makes the next batch smaller or larger, by how long the lock was held for the last one.
+func (p *pruning) adapt(took time.Duration) {
+	switch {
+	case took > pruneHold:
 		p.size = max(pruneLeast, p.size/2)
-	} else if took < pruneHold/2 {
+	case took < pruneHold/2:
 		p.size = min(pruneBatch, p.size*2)
 	}
-	return n, nil
 }
 
 // gone is what a batch has removed from a channel.

@@ -18,6 +18,7 @@ const (
 	Released     Action = "release"
 	Paused       Action = "pause"
 	Resumed      Action = "resume"
+	Retained     Action = "retention"
 	DataDeleted  Action = "delete_data"
 	KeyCreated   Action = "create_key"
 	KeyRotated   Action = "rotate_key"

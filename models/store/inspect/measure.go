@@ -31,6 +31,9 @@ type ChannelSize struct {
 	Bytes    int64        `json:"content_bytes"`
 	Oldest   *models.Time `json:"oldest"`
 	Newest   *models.Time `json:"newest"`
+
+	KeepDays     *int64 `json:"keep_days,omitempty"` // nil: what the hub keeps; 0: any number
+	KeepMessages *int64 `json:"keep_messages,omitempty"`
 }
 
 // Measure says how large things are, the largest channel first.
@@ -49,12 +52,12 @@ func (s *Source) Measure(ctx context.Context) (m Sizes, err error) {
 	m.Channels = []ChannelSize{}
 	const query = `SELECT c.name, c.message_count, coalesce(u.bytes, 0) AS bytes,
 		(SELECT created_at FROM messages AS m WHERE m.channel = c.name ORDER BY id LIMIT 1),
-		CASE WHEN c.message_count > 0 THEN c.last_message_at END
+		CASE WHEN c.message_count > 0 THEN c.last_message_at END, c.keep_days, c.keep_messages
 		FROM channels AS c LEFT JOIN usage AS u ON u.channel = c.name ORDER BY bytes DESC, c.name`
 	err = s.each(ctx, query, func(scan func(...any) error) error {
 		var c ChannelSize
 		var oldest, newest *int64
-		err := scan(&c.Name, &c.Messages, &c.Bytes, &oldest, &newest)
+		err := scan(&c.Name, &c.Messages, &c.Bytes, &oldest, &newest, &c.KeepDays, &c.KeepMessages)
 		c.Oldest, c.Newest = moment(oldest), moment(newest)
 		m.Channels = append(m.Channels, c)
 		m.Messages += c.Messages

@@ -14,6 +14,10 @@ func TestSizesAreThoseOfWhatIsThere(t *testing.T) {
 		if _, err := s.ShareData(t.Context(), models.DataDraft{Key: "k", Content: "12345", Sender: "alice"}, models.Every); err != nil {
 			t.Fatal(err)
 		}
+		days, messages := int64(7), int64(0)
+		if err := s.Retain(t.Context(), "room-0", models.Retention{Days: &days, Messages: &messages}); err != nil {
+			t.Fatal(err)
+		}
 		from, err := inspect.Open(t.Context(), opt.Path, opt.URL)
 		if err != nil {
 			t.Fatal(err)
@@ -32,6 +36,11 @@ func TestSizesAreThoseOfWhatIsThere(t *testing.T) {
 		}
 		if len(m.Channels) != 4 || m.Channels[3].Name != "general" || m.Channels[3].Oldest != nil || m.Channels[3].Newest != nil {
 			t.Fatalf("%+v", m.Channels)
+		}
+		for _, ch := range m.Channels {
+			if own := ch.KeepDays != nil && *ch.KeepDays == 7 && ch.KeepMessages != nil && *ch.KeepMessages == 0; own != (ch.Name == "room-0") {
+				t.Errorf("%s keeps %v days, %v messages", ch.Name, ch.KeepDays, ch.KeepMessages)
+			}
 		}
 		if ch := m.Channels[2]; ch.Messages != 10 || ch.Bytes == 0 || ch.Oldest == nil || *ch.Oldest > *ch.Newest || ch.Bytes > m.Channels[0].Bytes {
 			t.Errorf("%+v", ch)
