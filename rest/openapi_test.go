@@ -232,7 +232,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	shared := models.Principal{Name: models.SharedPrincipal}
 	type object = map[string]any
 	called := map[string]bool{}
-	if err := errors.Join(b.hub.CreateChannel(t.Context(), shared, "still", ""), b.hub.Pause(t.Context(), shared, "still", "r")); err != nil {
+	if err := errors.Join(b.hub.CreateChannel(t.Context(), shared, "still", ""), b.hub.Pause(t.Context(), shared, "still", "r"),
+		b.hub.Retain(t.Context(), shared, "still", models.Retention{Days: new(int64), Messages: new(int64)})); err != nil {
 		t.Fatal(err)
 	}
 	connected := shared

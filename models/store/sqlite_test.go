@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -170,4 +172,33 @@ func TestTheIndexIsMadeAnewOnceMostOfItIsStale(t *testing.T) {
 	find("early bird", []int64{n + 11})
 	release()
 	verify(t, db, s)
+}
+
+// TestTheLogBesideTheFileStaysSmall writes and removes 12 MB. SQLite writes its log back every 4 MB, and begins it anew
+// when no reader holds it up.
+func TestTheLogBesideTheFileStaysSmall(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "bus.db")
+	db := file(path)
+	s := db.open(t, Options{KeepMessages: 10})
+	release := db.hold(t)
+	defer release()
+	const n = 1500
+	text := strings.Repeat("word ", 1600)
+	fill(t, s, n, func(int) models.Draft { return say("room", "alice", text).Draft })
+	prune(t, s)
+	release()
+	s.wrote.Store(true)
+	eventually(t, "the file is given back", func() bool {
+		var free int
+		scan(t, s, &free, "SELECT freelist_count FROM pragma_freelist_count")
+		return free < n // of the two pages that each message had
+	})
+	const most = 8 << 20
+	if info, err := os.Stat(path + "-wal"); err != nil || info.Size() > most {
+		t.Errorf("the log has %d bytes, %v; at most %d are fine", info.Size(), err, most)
+	}
+	if got := everything(t, s); len(got) != 10 {
+		t.Errorf("%d are left", len(got))
+	}
 }
