@@ -35,6 +35,7 @@ type serveCommand struct {
 // Help shows what people do with it.
 func (serveCommand) Help() string {
 	return `Each flag can also be set by the variable in brackets; the flag goes before.
+/livez and /readyz answer those who watch the process, /metrics answers Prometheus, which must show a key where there are keys.
 
 Examples:
 

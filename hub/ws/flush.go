@@ -182,10 +182,10 @@ func (c *conn) drain(b *batch) {
 
 // arrived counts what was written by somebody who has no cell.
 func (s *Server) arrived(b *batch) {
-	s.meter.Deliver(b.count)
 	if b.oldest > 0 {
 		s.meter.Arrive(time.Duration(meter.Now() - b.oldest))
 	}
+	s.meter.Deliver(b.count)
 }
 
 // push writes b, waiting for as long as the socket takes something every now and then. Who takes nothing is told that

@@ -128,7 +128,6 @@ type Cell struct {
 // is any number that changes every half second or so: by how much was written in the lap before it is decided which share is
 // timed in this one. A write that is timed counts as often as it stands for others.
 func (c *Cell) Wrote(messages int, handedIn, lap int64) {
-	c.delivered.Add(int64(messages))
 	if lap != c.lap || c.every == 0 {
 		c.every = 1 + max(c.turns-1, 0)/fewEnough
 		c.lap, c.turns = lap, 0
@@ -137,4 +136,5 @@ func (c *Cell) Wrote(messages int, handedIn, lap int64) {
 	if handedIn > 0 && c.turns%c.every == 0 {
 		c.arrived.AddSome(time.Duration(Now()-handedIn), c.every)
 	}
+	c.delivered.Add(int64(messages))
 }
