@@ -106,11 +106,11 @@ func (b *Bridge) Server() *server.MCPServer { return b.server }
 func (b *Bridge) Connected(conn string) (gone func()) { return b.names.Connected(conn) }
 
 // Left notes that a connection is over for good: a stdio process that ended, an MCP session that was
-// deleted or forgotten. The names that it registered are free, and those who had them gone. session is
-// the Who.Session of its calls.
-func (b *Bridge) Left(conn, session string) {
+// deleted or forgotten. The names that it registered are free, and those who had them gone. who is
+// that of its calls.
+func (b *Bridge) Left(conn string, who models.Principal) {
 	for _, name := range b.names.Forget(conn) {
-		b.hub.Leave(models.Principal{Session: session}, name)
+		b.hub.Leave(who, name)
 	}
 }
 

@@ -116,13 +116,13 @@ func TestAProcessHoldsItsNamesUntilItLeaves(t *testing.T) {
 		t.Errorf("%t: %s", wrong, said)
 	}
 	gone()
-	h.bridge.Left("one", "one")
+	h.bridge.Left("one", models.Principal{Name: models.SharedPrincipal, Session: "one"})
 	wants(t, two.call("register", `{"instance_id":"bob"}`), `Registered as "bob"`)
 	two.call("send_message", `{"sender":"bob","channel":"x","content":"fourth"}`)
 	one.call("send_message", `{"sender":"bob","channel":"x","content":"fifth"}`)
 	said = h.client("c").call("check_messages", `{"channel":"x","after_id":3}`)
 	wants(t, said, `#4 [message] "bob" (agent, verified)`, `#5 [message] "bob" (agent, not verified)`)
-	other.bridge.Left("two", "two")
+	other.bridge.Left("two", models.Principal{Name: models.SharedPrincipal, Session: "two"})
 }
 
 func TestASendThatIsCancelledHalfWayIsNotSentTwice(t *testing.T) {

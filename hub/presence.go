@@ -135,8 +135,12 @@ func (h *Hub) Release(who models.Principal, instance string) {
 	h.presence.release(instance, who.Session)
 }
 
-// Leave says that an instance goes: it is offline from now on, and its name free if who held it.
+// Leave says that an instance goes: it is offline from now on, and its name free if who held it. Of a name that is not
+// who's to use it says nothing.
 func (h *Hub) Leave(who models.Principal, instance string) {
+	if who.Need(models.ScopeRead) != nil || h.names.Check(who, instance) != nil {
+		return
+	}
 	h.presence.leave(instance, who.Session)
 }
 

@@ -105,6 +105,7 @@ func TestWhoLeavesIsOfflineAtOnce(t *testing.T) {
 		if got := status(t, h, "bob"); got != models.Online {
 			t.Errorf("somebody else left, and bob is %s", got)
 		}
+		h.Leave(models.Principal{}, "bob")
 		h.Leave(session("1"), "bob")
 		time.Sleep(time.Second)
 		if got := status(t, other, "bob"); got != models.Offline {

@@ -193,6 +193,17 @@ func TestAnOwnedNameIsNobodyElses(t *testing.T) {
 		if m, err := b.Messages(t.Context(), alice, models.Query{Channel: "x"}, 0); err != nil || len(m.Messages) != 1 || !m.Messages[0].Verified {
 			t.Errorf("%+v, %v", m.Messages, err)
 		}
+		a.Leave(anyone, "Alice")
+		a.Leave(holder("bob", ""), "Alice")
+		time.Sleep(1100 * time.Millisecond)
+		if got := status(t, b, "Alice"); got != models.Online {
+			t.Errorf("others say that she leaves, and she is %s", got)
+		}
+		a.Leave(alice, "Alice")
+		time.Sleep(1100 * time.Millisecond)
+		if got := status(t, b, "Alice"); got != models.Offline {
+			t.Errorf("she leaves, and is %s", got)
+		}
 		wantForbidden(t, "release", a.ReleaseName(t.Context(), holder("bob", ""), "Alice"))
 		if err := b.ReleaseName(t.Context(), alice, "Alice"); err != nil {
 			t.Error(err)

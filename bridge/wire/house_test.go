@@ -21,6 +21,7 @@ import (
 
 	"crosstalk/auth"
 	"crosstalk/bridge"
+	"crosstalk/models"
 )
 
 // TestMain also is the server that clients on stdio start, on the database that a variable names.
@@ -63,7 +64,7 @@ func (d *desk) Connected(conn string) (gone func()) {
 	}
 }
 
-func (d *desk) Left(conn, _ string) {
+func (d *desk) Left(conn string, _ models.Principal) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.left = append(d.left, conn)

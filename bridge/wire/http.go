@@ -27,7 +27,7 @@ type streamable struct {
 }
 
 func newStreamable(o *Options) *streamable {
-	known := newSessions(func(conn string) { o.Bridge.Left(conn, "") })
+	known := newSessions(o.Bridge.Left)
 	known.meter = o.Meter
 	return &streamable{Options: o, sessions: known}
 }

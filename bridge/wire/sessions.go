@@ -18,8 +18,8 @@ const (
 // was forgotten or comes from before a restart, is a session like any other; only one that its client has deleted is not.
 type sessions struct {
 	// Set before use, then constant.
-	left  func(conn string) // told of sessions that are over
-	meter *meter.Door       // nil: nobody looks at what is counted
+	left  func(conn string, who models.Principal) // told of sessions that are over
+	meter *meter.Door                             // nil: nobody looks at what is counted
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -37,7 +37,7 @@ type use struct {
 	place   *list.Element // in idle, or nil
 }
 
-func newSessions(left func(conn string)) *sessions {
+func newSessions(left func(conn string, who models.Principal)) *sessions {
 	return &sessions{
 		left: left, used: map[string]*use{}, idle: list.New(), deleted: map[string]*list.Element{}, graves: list.New(),
 	}
@@ -135,6 +135,6 @@ func (t *sessions) count() {
 func (t *sessions) bury(over []*session) {
 	for _, s := range over {
 		s.kill()
-		t.left(s.conn)
+		t.left(s.conn, s.who)
 	}
 }

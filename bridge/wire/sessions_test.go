@@ -16,7 +16,7 @@ import (
 
 func TestSessionsOfPrincipalsAreApart(t *testing.T) {
 	left := []string{}
-	s := newSessions(func(conn string) { left = append(left, conn) })
+	s := newSessions(func(conn string, _ models.Principal) { left = append(left, conn) })
 	a, b := models.Principal{Name: "a"}, models.Principal{Name: "b"}
 	first, second := s.enter(a, "S"), s.enter(b, "S")
 	if first == second || first.conn == second.conn || s.enter(a, "S") != first {
@@ -34,7 +34,7 @@ func TestSessionsOfPrincipalsAreApart(t *testing.T) {
 func TestIdleSessionsAreForgottenAfterADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var left []string
-		s := newSessions(func(conn string) { left = append(left, conn) })
+		s := newSessions(func(conn string, _ models.Principal) { left = append(left, conn) })
 		who := models.Principal{Name: "w"}
 		busy, idle := s.enter(who, "busy"), s.enter(who, "idle")
 		s.leave(idle)
@@ -59,7 +59,7 @@ func TestIdleSessionsAreForgottenAfterADay(t *testing.T) {
 
 func TestSessionsAreBounded(t *testing.T) {
 	left := 0
-	s := newSessions(func(string) { left++ })
+	s := newSessions(func(string, models.Principal) { left++ })
 	who := models.Principal{Name: "w"}
 	busy := s.enter(who, "busy")
 	first := s.enter(who, "0")
@@ -127,7 +127,7 @@ func TestAThousandSessionsThatLeaveLeaveNothing(t *testing.T) {
 
 // A credential may come again under its name with fewer rights: what it finds of the earlier one must not have more.
 func TestASessionHasTheRightsOfWhoCalls(t *testing.T) {
-	table := newSessions(func(string) {})
+	table := newSessions(func(string, models.Principal) {})
 	more := models.Principal{Name: "key:ci", Scope: models.ScopeAdmin}
 	for _, less := range []models.Principal{
 		{Name: "key:ci", Scope: models.ScopeRead},

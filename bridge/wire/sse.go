@@ -56,7 +56,7 @@ func (h *events) stream(w http.ResponseWriter, r *http.Request, who models.Princ
 	out.streams = true // who asks here reads nothing else
 	p := &peer{o: h.Options, session: newSession(who, conn), ctx: ctx, write: out.event, old: true}
 	h.put(id, p)
-	defer h.Bridge.Left(conn, "")
+	defer h.Bridge.Left(conn, who)
 	defer h.Bridge.Connected(conn)()
 	defer func() {
 		h.put(id, nil)

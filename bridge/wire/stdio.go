@@ -39,7 +39,7 @@ func Stdio(ctx context.Context, in io.Reader, out io.Writer, o Options) error {
 		_, err := out.Write(append(b, '\n'))
 		return err
 	}
-	defer o.Bridge.Left(name, who.Session)
+	defer o.Bridge.Left(name, who)
 	gone := o.Bridge.Connected(name)
 	defer gone()
 

@@ -14,6 +14,7 @@ import (
 	"crosstalk/auth"
 	"crosstalk/bridge"
 	"crosstalk/bridge/wire/rpc"
+	"crosstalk/models"
 	"crosstalk/models/meter"
 )
 
@@ -27,7 +28,7 @@ const (
 type Bridge interface {
 	Server() *server.MCPServer
 	Connected(conn string) (gone func())
-	Left(conn, session string)
+	Left(conn string, who models.Principal)
 	Push(ctx context.Context, notify bridge.Notify) error
 }
 

@@ -27,33 +27,38 @@ type Book struct {
 	any atomic.Bool // there is an owned name
 
 	// Guarded by mu.
-	mu     sync.RWMutex
-	owned  map[string]access.Name // by fold
-	common map[string]bool        // ids that cannot be claimed any more
-	writes int                    // of this process, which a copy that was read meanwhile lacks
-
-	version int64 // of the copy; owned by whoever loads
+	mu      sync.RWMutex
+	owned   map[string]access.Name // by fold
+	common  map[string]bool        // ids that cannot be claimed any more
+	writes  int                    // of this process, which a copy that was read meanwhile lacks
+	version int64                  // of the copy
 }
+
+// unread is no version: the book is to be read anew.
+const unread = -1
 
 // New reads the book. ring is called after a change; nil: nobody needs to hear.
 func New(ctx context.Context, t *access.Table, ring func(), log *slog.Logger) (*Book, error) {
 	if ring == nil {
 		ring = func() {}
 	}
-	b := &Book{table: t, log: log, ring: ring, kick: make(chan struct{}, 1), version: -1}
+	b := &Book{table: t, log: log, ring: ring, kick: make(chan struct{}, 1), version: unread}
 	return b, b.load(ctx)
 }
 
 // load reads the book anew if anything changed.
 func (b *Book) load(ctx context.Context) error {
-	version, err := b.table.Version(ctx)
-	for err == nil && version != b.version {
+	for {
 		b.mu.RLock()
-		writes := b.writes
+		writes, known := b.writes, b.version
 		b.mu.RUnlock()
+		version, err := b.table.Version(ctx)
+		if err != nil || version == known {
+			return err
+		}
 		var list []access.Name
 		if list, err = b.table.Names(ctx); err != nil {
-			break
+			return err
 		}
 		owned := make(map[string]access.Name, len(list))
 		for _, n := range list {
@@ -66,7 +71,16 @@ func (b *Book) load(ctx context.Context) error {
 		}
 		b.mu.Unlock()
 	}
-	return err
+}
+
+// wrote has change note what this process has written. Somebody else may have written since, and the book have been
+// read, so that the note is out of date. So the book is read again, soon.
+func (b *Book) wrote(change func()) {
+	b.mu.Lock()
+	change()
+	b.writes++
+	b.version = unread
+	b.mu.Unlock()
 }
 
 // Run keeps the book up to date until ctx ends.
@@ -141,7 +155,7 @@ func (b *Book) Claim(ctx context.Context, who models.Principal, id string) error
 		return refusal(n, who, id)
 	}
 	b.mu.RLock()
-	common := b.common[id]
+	common, version := b.common[id], b.version
 	b.mu.RUnlock()
 	if common {
 		return nil
@@ -150,21 +164,30 @@ func (b *Book) Claim(ctx context.Context, who models.Principal, id string) error
 	if err != nil {
 		return err
 	}
-	b.mu.Lock()
-	switch {
-	case n.Owner != "":
-		b.owned[n.Fold] = n
-		b.any.Store(true)
-		b.writes++
-	case len(b.common) < maxCommon:
-		b.common[id] = true
-	}
-	b.mu.Unlock()
 	if n.Owner == "" {
+		b.isCommon(id, version)
 		return nil
 	}
+	b.claimed(n)
 	b.ring()
 	return refusal(n, who, id)
+}
+
+// claimed notes whose a name is.
+func (b *Book) claimed(n access.Name) {
+	b.wrote(func() {
+		b.owned[n.Fold] = n
+		b.any.Store(true)
+	})
+}
+
+// isCommon notes that a name is everybody's, if that was found out when the book was of this version.
+func (b *Book) isCommon(id string, version int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.version == version && len(b.common) < maxCommon {
+		b.common[id] = true
+	}
 }
 
 // Release makes a name free, as if it had never registered. Only its owner may, and an admin.
@@ -178,16 +201,20 @@ func (b *Book) Release(ctx context.Context, who models.Principal, id string) err
 	if err != nil {
 		return err
 	}
-	b.mu.Lock()
-	if n, owned := b.owned[models.FoldInstance(id)]; owned && n.Instance == id {
-		delete(b.owned, n.Fold)
-	}
-	clear(b.common)
-	b.writes++
-	b.mu.Unlock()
+	b.released(id)
 	b.ring()
 	if !was {
 		return models.Errorf(models.NotFound, "nobody of the name %q has registered", id)
 	}
 	return nil
+}
+
+// released notes that a name is free.
+func (b *Book) released(id string) {
+	b.wrote(func() {
+		if n, owned := b.owned[models.FoldInstance(id)]; owned && n.Instance == id {
+			delete(b.owned, n.Fold)
+		}
+		clear(b.common)
+	})
 }
