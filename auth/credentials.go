@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/subtle"
 	"log/slog"
 	"maps"
 	"slices"
@@ -68,14 +69,31 @@ func newLeases(sources []Source, log *slog.Logger) *leases {
 	return &leases{sources: sources, log: log, most: maxLeases, known: map[string]*lease{}}
 }
 
-// find returns who shows a secret at a path.
-func (l *leases) find(secret, path string) (models.Principal, error) {
+// unlock returns whose key a secret is, if it is good at path.
+func (g *Gate) unlock(secret, path string) (models.Principal, error) {
+	if secret == "" {
+		return models.Principal{}, models.Errorf(models.Unauthenticated, "%s", needsKey)
+	}
+	hash := access.Hash(secret)
+	if g.isShared(hash) {
+		return models.Principal{Name: models.SharedPrincipal}, nil
+	}
+	return g.leases.find(secret, hash, path)
+}
+
+// isShared tells whether an access.Hash is that of the shared key.
+func (g *Gate) isShared(hash string) bool {
+	return g.shared && subtle.ConstantTimeCompare([]byte(hash), []byte(g.keyText)) == 1
+}
+
+// find returns who shows a secret, which has that access.Hash, at a path.
+func (l *leases) find(secret, hash, path string) (models.Principal, error) {
 	for i := range l.sources {
 		if s := &l.sources[i]; s.Prefix != "" && strings.HasPrefix(secret, s.Prefix) {
 			if len(s.Paths) > 0 && !slices.Contains(s.Paths, path) {
 				return models.Principal{}, models.Errorf(models.Unauthenticated, "this token is good at %s alone", s.Paths[0])
 			}
-			return l.lookUp(s, access.Hash(secret))
+			return l.lookUp(s, hash)
 		}
 	}
 	return models.Principal{}, models.Errorf(models.Unauthenticated, "%s", needsKey)

@@ -3,8 +3,6 @@ package auth
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base64"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -47,6 +45,7 @@ type Gate struct {
 	// Set by New, then constant.
 	shared  bool // there is a shared key
 	keyHash [sha256.Size]byte
+	keyText string // the same as access.Hash writes it
 	compat  bool
 	trusted bool
 	own     origin // of ServerURL; zero for none
@@ -81,7 +80,7 @@ func New(c Config) (*Gate, error) {
 			return nil, models.Errorf(models.Invalid, "the key contains a blank, a control character or a letter beyond ASCII: use visible ASCII characters only")
 		}
 	}
-	g.keyHash = sha256.Sum256([]byte(c.Key))
+	g.keyHash, g.keyText = sha256.Sum256([]byte(c.Key)), access.Hash(c.Key)
 	if c.ServerURL != "" {
 		own, ok := parseServerURL(c.ServerURL)
 		if !ok {
@@ -222,18 +221,6 @@ func (g *Gate) shown(r Request) string {
 // identify returns whose credential r shows.
 func (g *Gate) identify(r Request) (models.Principal, error) { return g.unlock(g.shown(r), r.Path) }
 
-// unlock returns whose key a secret is, if it is good at path.
-func (g *Gate) unlock(secret, path string) (models.Principal, error) {
-	shown := sha256.Sum256([]byte(secret))
-	switch {
-	case secret == "":
-		return models.Principal{}, models.Errorf(models.Unauthenticated, "%s", needsKey)
-	case g.shared && subtle.ConstantTimeCompare(shown[:], g.keyHash[:]) == 1:
-		return models.Principal{Name: models.SharedPrincipal}, nil
-	}
-	return g.leases.find(secret, path)
-}
-
 // Challenge is the WWW-Authenticate of the answer to r when Check finds that it is unauthenticated.
 func (g *Gate) Challenge(r Request) string {
 	var more []string
@@ -251,9 +238,8 @@ func (g *Gate) Challenge(r Request) string {
 // Holder returns whose key has an access.Hash, and until when; 0: for good. What was made from a key, such as a token, is
 // no key.
 func (g *Gate) Holder(ctx context.Context, hash string) (models.Principal, models.Time, error) {
-	shared := base64.RawURLEncoding.EncodeToString(g.keyHash[:])
 	switch {
-	case g.shared && subtle.ConstantTimeCompare([]byte(hash), []byte(shared)) == 1:
+	case g.isShared(hash):
 		return models.Principal{Name: models.SharedPrincipal}, 0, nil
 	case g.keys == nil:
 		return models.Principal{}, 0, models.Errorf(models.Unauthenticated, "%s", needsKey)
