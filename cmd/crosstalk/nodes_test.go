@@ -122,6 +122,28 @@ func TestNodesListenForEachOther(t *testing.T) {
 	}
 }
 
+// TestAnAgentOnANodeIsPushedToFromAnother publishes on a hub and has a process of crosstalk mcp, which is a node of its
+// own, push it.
+func TestAnAgentOnANodeIsPushedToFromAnother(t *testing.T) {
+	url := pgtest.Start(t)
+	hub := startNode(t, url)
+	c := client(t)
+	a := startAgent(t, "mcp", "--push", "--database-url", url)
+	has(t, a.tool("register", map[string]any{"instance_id": "alice"}), `Registered as "alice"`)
+	post(t, c, hub.url, "ops", "from before")
+	has(t, a.tool("listen_live", map[string]any{"channel": "ops"}), "Live push ON for #ops, from message #1 on")
+	a.tool("send_message", map[string]any{"sender": "alice", "channel": "ops", "content": "my own"})
+	for _, text := range []string{"one", "two"} {
+		post(t, c, hub.url, "elsewhere", "not for her")
+		post(t, c, hub.url, "ops", text)
+		has(t, a.pushed(), ": "+text)
+	}
+	if err := a.in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a.ends()
+}
+
 // get reads an answer.
 func get(ctx context.Context, c *http.Client, url string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

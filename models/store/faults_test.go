@@ -112,7 +112,7 @@ func TestWritesThatFailLeaveNothing(t *testing.T) {
 			if list := channels(t, s, 1); list[0].ActiveSenders != "agent-1" {
 				t.Errorf("%+v", list[0])
 			}
-			verify(t, db, s)
+			verify(t, s)
 		})
 	}
 }
@@ -158,7 +158,7 @@ func TestAStepThatFailsFailsTheBatch(t *testing.T) {
 			if list := channels(t, s, 1); list[0].ActiveSenders != "bob" {
 				t.Errorf("%+v", list[0])
 			}
-			verify(t, db, s)
+			verify(t, s)
 		})
 	}
 }
@@ -315,5 +315,5 @@ func TestWhatWasNotCommittedIsNotThere(t *testing.T) {
 	if r := post(t, s, say("room", "alice", "after")); r.ID != 2 {
 		t.Errorf("%+v", r)
 	}
-	verify(t, db, s)
+	verify(t, s)
 }

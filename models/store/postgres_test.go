@@ -83,7 +83,7 @@ func TestEightNodesWriteFiftyChannels(t *testing.T) {
 	if got := everything(t, s); len(got) != nodes*senders*each {
 		t.Errorf("%d messages are there, not %d", len(got), nodes*senders*each)
 	}
-	verify(t, db, s)
+	verify(t, s)
 	var deadlocks int
 	err := connect(t, url).QueryRow(ctx, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").Scan(&deadlocks)
 	if err != nil || deadlocks > 0 {

@@ -171,7 +171,7 @@ func TestTheIndexIsMadeAnewOnceMostOfItIsStale(t *testing.T) {
 	index(t, s)
 	find("early bird", []int64{n + 11})
 	release()
-	verify(t, db, s)
+	verify(t, s)
 }
 
 // TestTheLogBesideTheFileStaysSmall writes and removes 12 MB. SQLite writes its log back every 4 MB, and begins it anew
