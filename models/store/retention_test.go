@@ -205,7 +205,7 @@ func cutShort(t *testing.T, db database) {
 	if got := len(everything(t, s)); got != n-pruneBatch {
 		t.Errorf("%d are left after the batch that was under way", got)
 	}
-	verify(t, db, s)
+	verify(t, s)
 	release()
 	other := db.open(t, Options{KeepMessages: 10})
 	other.wrote.Store(true)
