@@ -164,7 +164,7 @@ func TestWordsOfEveryCharacterAreStable(t *testing.T) {
 }
 
 func FuzzWords(f *testing.F) {
-	for _, s := range []string{"Hello, World", "Café x² ﬁ", "a\xffb", "§", strings.Repeat("é", 300), "\u0345\u03f4\u1e9e"} {
+	for _, s := range []string{"Hello, World", "a1-B2_c3", strings.Repeat("A", 201) + " z", "Café x² ﬁ", "a\xffb", "§", strings.Repeat("é", 300), "\u0345\u03f4\u1e9e"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -177,6 +177,9 @@ func FuzzWords(f *testing.F) {
 		}
 		if again := Words(strings.Join(words, " ")); !slices.Equal(words, again) {
 			t.Fatalf("%q gives %q, that gives %q", text, words, again)
+		}
+		if among := Words("é " + text); !slices.Equal(words, among[1:]) {
+			t.Fatalf("%q gives %q alone, %q behind a letter that is not ASCII", text, words, among[1:])
 		}
 		if both := Words(text + " " + text); len(both) != 2*len(words) {
 			t.Fatalf("%q gives %d words, twice itself %d", text, len(words), len(both))

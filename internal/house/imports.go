@@ -74,6 +74,7 @@ func homes() map[string][]string {
 		"gorm.io":                      store,
 		"github.com/glebarez":          store,
 		"modernc.org":                  store,
+		"zombiezen.com":                store,
 		"github.com/jackc":             {"models/store", "hub/doorbell", "internal/pgtest"},
 		"database/sql":                 store,
 		"github.com/gofiber":           fiber,

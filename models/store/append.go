@@ -58,6 +58,8 @@ func (b *appender) plan(batch []*pending) *ledger.Batch {
 	b.now = max(b.now, b.head.LastAt)
 	b.At = b.now
 	b.tails = make(map[string]int, 1)
+	b.Messages = make([]models.Message, 0, len(batch))
+	b.accepted = make([]*pending, 0, len(batch))
 	for _, p := range batch {
 		p.receipt = models.Receipt{}
 		p.err = b.accept(p)

@@ -23,7 +23,11 @@ type trouble struct {
 func troubles() []trouble {
 	pragma := func(t *testing.T, s *Store, set string) {
 		t.Helper()
+		defer handle(s).Turn.Take()()
 		if _, err := handle(s).Write.ExecContext(context.Background(), "PRAGMA "+set); err != nil {
+			t.Fatal(err)
+		}
+		if err := handle(s).Log.Do("PRAGMA " + set); err != nil {
 			t.Fatal(err)
 		}
 	}

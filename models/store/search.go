@@ -20,7 +20,7 @@ import (
 const (
 	Scanned      = 20_000 // newest messages, searched for any piece of text, and for words that the index lacks
 	mostFound    = 10     // by default
-	indexBatch   = 512    // messages a transaction: the writer waits no longer than that takes (about 10 ms)
+	indexBatch   = 1024   // messages a transaction: the writer waits no longer than that takes (about 10 ms)
 	indexedBytes = 1 << 20
 )
 
@@ -160,32 +160,17 @@ func senderWord(sender string) string { return "§s" + hex.EncodeToString([]byte
 
 // index takes one batch of messages into the search index and says whether more wait.
 func (s *Store) index(ctx context.Context) (more bool, err error) {
-	var indexed int64
-	if err := s.Reader(ctx).Table("bus").Select("indexed_id").Scan(&indexed).Error; err != nil {
+	h := ledger.Harvest{Bytes: map[string]int64{}, Spoken: map[ledger.Hour]int64{}}
+	if err := s.Reader(ctx).Table("bus").Select("indexed_id").Scan(&h.After).Error; err != nil {
 		return false, s.reading(err)
 	}
-	h, err := s.harvest(ctx, indexed)
-	if err != nil || len(h.entries) == 0 {
+	if more, err = s.harvest(ctx, &h); err != nil || len(h.Entries) == 0 {
 		return false, s.reading(err)
 	}
-	err = s.Transact(ctx, func(tx *gorm.DB) error {
-		var now int64
-		if err := tx.Table("bus").Select("indexed_id").Scan(&now).Error; err != nil || now != indexed {
-			return err // another process has been here since
-		}
-		if err := s.words.AddWords(tx, h.entries); err != nil {
-			return err
-		}
-		if err := h.count(tx); err != nil {
-			return err
-		}
-		// Last, because on PostgreSQL those who append wait from here to the commit.
-		return tx.Exec("UPDATE bus SET indexed_id = ?", h.entries[len(h.entries)-1].ID).Error
-	})
-	if err == nil && s.file != nil {
-		err = s.writing(s.file.MergeWords(ctx))
+	if err := s.words.Index(ctx, &h); err != nil {
+		return false, s.writing(err)
 	}
-	return h.more, err
+	return more, nil
 }
 
 // renew makes SQLite's search index anew, if most of it is of messages that are no more, one step at least and until a
@@ -208,80 +193,51 @@ func (s *Store) renewStep(ctx context.Context) (more bool, err error) {
 	if err := s.Reader(ctx).Table("bus").Select("indexed_id").Scan(&indexed).Error; err != nil {
 		return false, err
 	}
-	h, err := s.harvest(ctx, upTo)
-	if err != nil {
+	h := ledger.Harvest{After: upTo, Bytes: map[string]int64{}, Spoken: map[ledger.Hour]int64{}}
+	if _, err := s.harvest(ctx, &h); err != nil {
 		return false, err
 	}
-	if unknown := slices.IndexFunc(h.entries, func(e ledger.Entry) bool { return e.ID > indexed }); unknown >= 0 {
-		h.entries = h.entries[:unknown]
+	if unknown := slices.IndexFunc(h.Entries, func(e ledger.Entry) bool { return e.ID > indexed }); unknown >= 0 {
+		h.Entries = h.Entries[:unknown]
 	}
-	return true, s.file.Renew(ctx, upTo, h.entries)
+	return true, s.file.Renew(ctx, upTo, h.Entries)
 }
 
-// harvest is what the indexer takes from one batch of messages.
-type harvest struct {
-	entries []ledger.Entry
-	spoken  map[hourOf]int64
-	bytes   map[string]int64 // of contents, by channel
-	more    bool
+// harvest takes the messages that come next, and says whether there may be more.
+func (s *Store) harvest(ctx context.Context, h *ledger.Harvest) (more bool, err error) {
+	messages := s.fresh.next(h.After, indexBatch)
+	own := len(messages) > 0 // another process may have stored more
+	if !own {
+		if messages, err = s.behind(ctx, h.After); err != nil {
+			return false, err
+		}
+	}
+	size, n := 0, 0
+	for ; n < len(messages) && size < indexedBytes; n++ {
+		m := messages[n]
+		size += len(m.Content)
+		h.Entries = append(h.Entries, ledger.Entry{ID: m.ID, Words: append(models.Words(m.Content), channelWord(m.Channel), senderWord(m.Sender))})
+		h.Bytes[m.Channel] += int64(len(m.Content))
+		h.Spoken[ledger.Hour{Channel: m.Channel, Sender: m.Sender, Hour: int64(m.CreatedAt) / time.Hour.Milliseconds()}]++
+	}
+	return own || size >= indexedBytes || n == indexBatch, nil
 }
 
-// hourOf is an hour, since 1970, of one sender in a channel.
-type hourOf struct {
-	channel, sender string
-	hour            int64
-}
-
-// harvest reads the messages that come next.
-func (s *Store) harvest(ctx context.Context, indexed int64) (h *harvest, err error) {
+// behind reads what the indexer needs of messages that it has to find in the database, no more at a time than it takes.
+func (s *Store) behind(ctx context.Context, after int64) (found []*models.Message, err error) {
 	rows, err := s.Reader(ctx).Table("messages").Select("id", "channel", "sender", "content", "created_at").
-		Where("id > ?", indexed).Order("id").Limit(indexBatch).Rows()
+		Where("id > ?", after).Order("id").Limit(indexBatch).Rows()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	h = &harvest{spoken: map[hourOf]int64{}, bytes: map[string]int64{}}
 	for size := 0; size < indexedBytes && rows.Next(); {
-		var id, at int64
-		var ch, sender, content string
-		if err := rows.Scan(&id, &ch, &sender, &content, &at); err != nil {
+		m := &models.Message{}
+		if err := rows.Scan(&m.ID, &m.Channel, &m.Sender, &m.Content, &m.CreatedAt); err != nil {
 			return nil, err
 		}
-		size += len(content)
-		h.entries = append(h.entries, ledger.Entry{ID: id, Words: append(models.Words(content), channelWord(ch), senderWord(sender))})
-		h.more = size >= indexedBytes || len(h.entries) == indexBatch
-		h.bytes[ch] += int64(len(content))
-		h.spoken[hourOf{ch, sender, at / time.Hour.Milliseconds()}]++
+		size += len(m.Content)
+		found = append(found, m)
 	}
-	return h, rows.Err()
-}
-
-// count adds to what channels hold, and to what senders have stored in each hour, some in each statement.
-func (h *harvest) count(tx *gorm.DB) error {
-	for ch, n := range h.bytes {
-		err := tx.Exec("INSERT INTO usage (channel, bytes) VALUES (?, ?) ON CONFLICT (channel) DO UPDATE SET bytes = usage.bytes + excluded.bytes", ch, n).Error
-		if err != nil {
-			return err
-		}
-	}
-	const most = 16
-	var rows []any
-	write := func() error {
-		n := len(rows) / 4
-		err := tx.Exec("INSERT INTO activity (channel, hour, sender, messages) VALUES "+strings.TrimSuffix(strings.Repeat("(?,?,?,?),", n), ",")+
-			" ON CONFLICT (channel, hour, sender) DO UPDATE SET messages = activity.messages + excluded.messages", rows...).Error
-		rows = rows[:0]
-		return err
-	}
-	for key, n := range h.spoken {
-		if rows = append(rows, key.channel, key.hour, key.sender, n); len(rows) == 4*most {
-			if err := write(); err != nil {
-				return err
-			}
-		}
-	}
-	if len(rows) == 0 {
-		return nil
-	}
-	return write()
+	return found, rows.Err()
 }

@@ -18,6 +18,7 @@ func searchPromises() map[string]func(*testing.T, database) {
 	return map[string]func(*testing.T, database){
 		"search finds the same before and after indexing": searchFinds,
 		"words are found however old":                     oldWordsAreFound,
+		"messages of other processes are indexed at once": indexedAreOthersToo,
 		"a piece is found in the newest":                  piecesAreFoundInTheNewest,
 		"no text breaks a search":                         noTextBreaksASearch,
 		"every piece of a text is found":                  everyPieceIsFound,
@@ -339,5 +340,16 @@ func twoIndexOnce(t *testing.T, db database) {
 	}
 	if got := db.indexed(t, s); !slices.Equal(got, sequence(1, 4*indexBatch)) {
 		t.Errorf("%d messages are indexed", len(got))
+	}
+}
+
+func indexedAreOthersToo(t *testing.T, db database) {
+	s, other := db.open(t, Options{}), db.open(t, Options{})
+	defer db.hold(t)()
+	post(t, s, say("room", "alice", "mine"))
+	post(t, other, say("room", "alice", "theirs"))
+	index(t, s)
+	if got := db.indexed(t, s); !slices.Equal(got, []int64{1, 2}) {
+		t.Errorf("the index knows %v", got)
 	}
 }

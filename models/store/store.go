@@ -60,6 +60,7 @@ type Store struct {
 	wrote     atomic.Bool  // something was appended that the tender has not seen
 	retain    atomic.Bool  // what is to be kept has changed
 	seen      participants // owned by the writer
+	fresh     fresh
 
 	// Guarded by mu.
 	mu     sync.Mutex
@@ -108,7 +109,8 @@ type words interface {
 	Like() string
 	// InChannel is what orders the messages of one channel: their ids, in words that its index has and no other.
 	InChannel() string
-	AddWords(tx *gorm.DB, entries []ledger.Entry) error
+	// Index takes in what comes next, unless another process has done so since.
+	Index(ctx context.Context, h *ledger.Harvest) error
 	RemoveWords(tx *gorm.DB, ids []int64) error
 	// WithWords may leave out messages up to after: the caller knows that there are none.
 	WithWords(tx *gorm.DB, words []string, after int64, limit int) *gorm.DB

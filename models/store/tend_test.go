@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -27,6 +28,7 @@ func tendPromises() map[string]func(*testing.T, database) {
 func age(t testing.TB, s *Store, upTo int64, by time.Duration) {
 	t.Helper()
 	exec(t, s, "UPDATE messages SET created_at = created_at - ? WHERE id <= ?", by.Milliseconds(), upTo)
+	s.fresh.next(math.MaxInt64-1, 0) // forgets how old they were
 }
 
 // prune runs retention to its end.

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 
 	"crosstalk/models"
@@ -75,6 +77,7 @@ func (s *Store) writeLoop(ctx context.Context) {
 		messages, err := s.commit(batch)
 		s.count(batch, len(messages), begun, err)
 		if err == nil && len(messages) > 0 {
+			s.fresh.add(messages)
 			s.committed(messages)
 		}
 		answered := meter.Now()
@@ -140,4 +143,57 @@ func (s *Store) commit(batch []*pending) ([]models.Message, error) {
 		_ = s.writing(nil)
 	}
 	return b.Messages, nil
+}
+
+// fresh holds what this process has just stored for the indexer, which then need not read it back.
+type fresh struct {
+	mu sync.Mutex
+
+	// Guarded by mu.
+	messages []*models.Message // one after the other
+	size     int               // of their contents
+}
+
+// What fresh holds at most: so many messages, so many bytes of contents. What came first goes first; the indexer finds
+// that in the database.
+const (
+	freshMessages = 20_000
+	freshBytes    = 4 << 20
+)
+
+// add takes in a batch, which nobody changes any more.
+func (f *fresh) add(batch []models.Message) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n := len(f.messages); n > 0 && f.messages[n-1].ID+1 != batch[0].ID {
+		f.drop(n) // another process wrote in between
+	}
+	for i := range batch {
+		f.messages = append(f.messages, &batch[i])
+		f.size += len(batch[i].Content)
+	}
+	for len(f.messages) > freshMessages || f.size > freshBytes {
+		f.drop(1)
+	}
+}
+
+// drop is called with mu held.
+func (f *fresh) drop(n int) {
+	for i, m := range f.messages[:n] {
+		f.size -= len(m.Content)
+		f.messages[i] = nil
+	}
+	f.messages = f.messages[n:]
+}
+
+// next returns the messages that come after one, at most so many, and forgets those before. It returns none if they
+// are not all here.
+func (f *fresh) next(after int64, most int) []*models.Message {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.messages) == 0 || f.messages[0].ID > after+1 {
+		return nil
+	}
+	f.drop(int(min(after+1-f.messages[0].ID, int64(len(f.messages)))))
+	return slices.Clone(f.messages[:min(most, len(f.messages))])
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -208,5 +209,56 @@ func largeMakeSmallBatches(t *testing.T, db database) {
 	wg.Wait()
 	if largest > full || largest < full/2 || commits < 3 || commits > 4 {
 		t.Errorf("%d large messages took %d commits, the largest of %d", 2*full+1, commits, largest)
+	}
+}
+
+// stored is a batch of messages with the ids from first to last.
+func stored(first, last int64, content string) (batch []models.Message) {
+	for id := first; id <= last; id++ {
+		batch = append(batch, models.Message{ID: id, Content: content})
+	}
+	return batch
+}
+
+func TestFreshGivesWhatComesNextOrNothing(t *testing.T) {
+	t.Parallel()
+	var f fresh
+	ask := func(after int64, most int, want ...int64) {
+		t.Helper()
+		var got []int64
+		for _, m := range f.next(after, most) {
+			got = append(got, m.ID)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("after %d: %v, not %v", after, got, want)
+		}
+	}
+	ask(0, 10)
+	f.add(stored(5, 7, "hi"))
+	f.add(stored(8, 9, "hi"))
+	ask(3, 10)         // 4 is not here
+	ask(4, 3, 5, 6, 7) // at most so many
+	ask(4, 10, 5, 6, 7, 8, 9)
+	ask(7, 10, 8, 9)
+	ask(4, 10) // forgotten
+	f.add(stored(11, 12, "hi"))
+	ask(9, 10) // 10 is another process's
+	ask(10, 10, 11, 12)
+	ask(20, 10)
+	if len(f.messages) != 0 || f.size != 0 {
+		t.Errorf("%d messages of %d bytes are held, and none is wanted", len(f.messages), f.size)
+	}
+}
+
+func TestFreshIsBounded(t *testing.T) {
+	t.Parallel()
+	var f fresh
+	f.add(stored(1, freshMessages+10, ""))
+	if n := len(f.messages); n != freshMessages {
+		t.Errorf("%d messages are held", n)
+	}
+	f.add(stored(freshMessages+11, freshMessages+30, strings.Repeat("x", models.MaxContent)))
+	if f.size > freshBytes || len(f.messages) != freshBytes/models.MaxContent {
+		t.Errorf("%d messages of %d bytes are held", len(f.messages), f.size)
 	}
 }

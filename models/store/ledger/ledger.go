@@ -96,3 +96,20 @@ type Entry struct {
 	ID    int64
 	Words []string
 }
+
+// Harvest is what the search index, and what counts along with it, takes from messages.
+type Harvest struct {
+	After   int64            // the index knew all up to here
+	Entries []Entry          // of the messages that come next, at least one
+	Bytes   map[string]int64 // of contents, by channel
+	Spoken  map[Hour]int64   // messages
+}
+
+// Last is the id of the newest message of the harvest.
+func (h *Harvest) Last() int64 { return h.Entries[len(h.Entries)-1].ID }
+
+// Hour is an hour, since 1970, of one sender in a channel.
+type Hour struct {
+	Channel, Sender string
+	Hour            int64
+}

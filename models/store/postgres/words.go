@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -22,8 +24,25 @@ func (db *DB) InChannel() string { return "(id + 0)" }
 // more only if its letters come apart into many.
 const mostWords = 1_000_000
 
-// AddWords takes messages into the search index.
-func (db *DB) AddWords(tx *gorm.DB, entries []ledger.Entry) error {
+// Index takes messages into the search index, and counts them.
+func (db *DB) Index(ctx context.Context, h *ledger.Harvest) error {
+	return db.Transact(ctx, func(tx *gorm.DB) error {
+		var indexed int64
+		if err := tx.Table("bus").Select("indexed_id").Scan(&indexed).Error; err != nil || indexed != h.After {
+			return err // another process has been here since
+		}
+		if err := addWords(tx, h.Entries); err != nil {
+			return fmt.Errorf("add words: %w", err)
+		}
+		if err := tally(tx, h); err != nil {
+			return fmt.Errorf("count: %w", err)
+		}
+		// Last, because those who append wait from here to the commit.
+		return tx.Exec("UPDATE bus SET indexed_id = ?", h.Last()).Error
+	})
+}
+
+func addWords(tx *gorm.DB, entries []ledger.Entry) error {
 	ids, words := make([]int64, len(entries)), make([]string, len(entries))
 	for i, e := range entries {
 		ids[i] = e.ID
@@ -31,6 +50,29 @@ func (db *DB) AddWords(tx *gorm.DB, entries []ledger.Entry) error {
 	}
 	_, err := tx.Statement.ConnPool.ExecContext(tx.Statement.Context, `INSERT INTO crosstalk.message_words (id, words)
 		SELECT id, array_to_tsvector(string_to_array(words, ' ')) FROM unnest($1::bigint[], $2::text[]) AS entries (id, words)`, ids, words)
+	return err
+}
+
+// tally adds to what channels hold, and to what senders have stored in each hour.
+func tally(tx *gorm.DB, h *ledger.Harvest) error {
+	var bytes, hours, messages []int64
+	var held, channels, senders []string
+	for ch, n := range h.Bytes {
+		held, bytes = append(held, ch), append(bytes, n)
+	}
+	for at, n := range h.Spoken {
+		channels, hours = append(channels, at.Channel), append(hours, at.Hour)
+		senders, messages = append(senders, at.Sender), append(messages, n)
+	}
+	_, err := tx.Statement.ConnPool.ExecContext(tx.Statement.Context, `INSERT INTO crosstalk.usage (channel, bytes)
+		SELECT * FROM unnest($1::text[], $2::bigint[])
+		ON CONFLICT (channel) DO UPDATE SET bytes = usage.bytes + excluded.bytes`, held, bytes)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Statement.ConnPool.ExecContext(tx.Statement.Context, `INSERT INTO crosstalk.activity (channel, hour, sender, messages)
+		SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[])
+		ON CONFLICT (channel, hour, sender) DO UPDATE SET messages = activity.messages + excluded.messages`, channels, hours, senders, messages)
 	return err
 }
 

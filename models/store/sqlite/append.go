@@ -1,30 +1,21 @@
 package sqlite
 
 import (
-	"context"
-	"database/sql"
-	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 
+	lite "zombiezen.com/go/sqlite"
+
+	"crosstalk/models"
 	"crosstalk/models/store/ledger"
 )
 
 // Append adds to the log what plan makes of where it ends; nothing, if plan returns nil.
 func (db *DB) Append(ask ledger.Ask, plan func(ledger.Head) *ledger.Batch) error {
-	defer db.Turn.Take()()
-	ctx := context.Background()
-	tx, err := db.Write.BeginTx(ctx, &sql.TxOptions{})
+	err := db.log(func(l *Log) error {
+		a := &appender{Log: l, ends: &db.ends}
+		return a.begin(ask, plan)
+	})
 	if err != nil {
-		return err
-	}
-	a := &appender{ctx: ctx, tx: tx, ends: &db.ends}
-	if err = a.begin(ask, plan); err == nil {
-		err = tx.Commit()
-	}
-	if err != nil {
-		_ = tx.Rollback()
 		db.ends.forget()
 	}
 	return err
@@ -51,8 +42,7 @@ func (e *ends) forget() { e.seq = nil }
 
 // appender writes one batch within one transaction.
 type appender struct {
-	ctx context.Context
-	tx  *sql.Tx
+	*Log
 	*ends
 	*ledger.Batch
 }
@@ -62,7 +52,10 @@ func (a *appender) begin(ask ledger.Ask, plan func(ledger.Head) *ledger.Batch) e
 	var h ledger.Head
 	var paused bool
 	const query = "SELECT last_id, last_at, EXISTS (SELECT 1 FROM channels WHERE paused_at IS NOT NULL) FROM bus"
-	if err := a.tx.QueryRowContext(a.ctx, query).Scan(&h.LastID, &h.LastAt, &paused); err != nil {
+	err := a.each(query, func(row *lite.Stmt) {
+		h.LastID, h.LastAt, paused = row.ColumnInt64(0), models.Time(row.ColumnInt64(1)), row.ColumnBool(2)
+	})
+	if err != nil {
 		return fmt.Errorf("read the head: %w", err)
 	}
 	if paused {
@@ -87,38 +80,25 @@ func (a *appender) begin(ask ledger.Ask, plan func(ledger.Head) *ledger.Batch) e
 
 // findPaused reads which channels are paused. Whoever pauses one holds the lock, too: no message slips past a pause.
 func (a *appender) findPaused(h *ledger.Head) error {
-	rows, err := a.tx.QueryContext(a.ctx, "SELECT name, pause_reason FROM channels WHERE paused_at IS NOT NULL")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
 	h.Paused = map[string]string{}
-	for rows.Next() {
-		var name, reason string
-		if err := rows.Scan(&name, &reason); err != nil {
-			return err
-		}
-		h.Paused[name] = reason
-	}
-	return rows.Err()
+	return a.each("SELECT name, pause_reason FROM channels WHERE paused_at IS NOT NULL", func(row *lite.Stmt) {
+		h.Paused[row.ColumnText(0)] = row.ColumnText(1)
+	})
 }
 
 // find looks for messages that carried a key before.
 func (a *appender) find(keys []ledger.Key, h *ledger.Head) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	h.Firsts = map[ledger.Key]ledger.First{}
 	for _, key := range keys {
-		var was ledger.First
-		err := a.tx.QueryRowContext(a.ctx, `SELECT message_id, seq, digest, created_at FROM idempotency
-			WHERE principal = ? AND sender = ? AND key = ?`, key.Principal, key.Sender, key.Key).Scan(&was.ID, &was.Seq, &was.Digest, &was.At)
-		switch {
-		case errors.Is(err, sql.ErrNoRows):
-			continue
-		case err != nil:
+		err := a.each("SELECT message_id, seq, digest, created_at FROM idempotency WHERE principal = ? AND sender = ? AND key = ?", func(row *lite.Stmt) {
+			h.Firsts[key] = ledger.First{ID: row.ColumnInt64(0), Seq: row.ColumnInt64(1), Digest: row.ColumnText(2), At: models.Time(row.ColumnInt64(3))}
+		}, key.Principal, key.Sender, key.Key)
+		if err != nil {
 			return err
 		}
-		if h.Firsts == nil {
-			h.Firsts = map[ledger.Key]ledger.First{}
-		}
-		h.Firsts[key] = was
 	}
 	return nil
 }
@@ -139,51 +119,45 @@ func (a *appender) number() error {
 func (a *appender) advanceChannel(t *ledger.Tail) error {
 	if last := a.seq[t.Channel]; last > 0 {
 		t.LastSeq = last + t.Count
-		_, err := a.tx.ExecContext(a.ctx, `UPDATE channels SET last_seq = ?, message_count = message_count + ?, last_id = ?, last_message_at = ?
+		return a.Do(`UPDATE channels SET last_seq = ?, message_count = message_count + ?, last_id = ?, last_message_at = ?
 			WHERE name = ?`, t.LastSeq, t.Count, t.LastID, a.At, t.Channel)
-		return err
 	}
-	return a.tx.QueryRowContext(a.ctx, `INSERT INTO channels (name, created_at, last_seq, message_count, last_id, last_message_at)
+	return a.each(`INSERT INTO channels (name, created_at, last_seq, message_count, last_id, last_message_at)
 		VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (name) DO UPDATE SET last_seq = channels.last_seq + excluded.last_seq,
 			message_count = channels.message_count + excluded.message_count,
 			last_id = excluded.last_id, last_message_at = excluded.last_message_at
-		RETURNING last_seq`, t.Channel, a.At, t.Count, t.Count, t.LastID, a.At).Scan(&t.LastSeq)
+		RETURNING last_seq`, func(row *lite.Stmt) { t.LastSeq = row.ColumnInt64(0) }, t.Channel, a.At, t.Count, t.Count, t.LastID, a.At)
 }
 
-// chunk bounds a statement. What a parameter costs grows with how many there are in a statement (the driver looks for
-// each among all), so that what is a number or one of few words is written into it.
-const chunk = 64
-
 func (a *appender) insert() error {
-	for rest := a.Messages; len(rest) > 0; {
-		n := min(chunk, len(rest))
-		args := make([]any, 0, n*3)
-		var q strings.Builder
-		q.WriteString("INSERT INTO messages (id, seq, channel, sender, kind, verified, content, message_type, in_reply_to, created_at) VALUES ")
-		for i := range rest[:n] {
-			m := &rest[i]
-			if i > 0 {
-				q.WriteByte(',')
-			}
-			parent := "NULL"
-			if m.InReplyTo != nil {
-				parent = strconv.FormatInt(*m.InReplyTo, 10)
-			}
-			fmt.Fprintf(&q, "(%d,%d,?,?,'%s',%t,?,'%s',%s,%d)", m.ID, m.Seq, m.Kind, m.Verified, m.Type, parent, int64(m.CreatedAt))
-			args = append(args, m.Channel, m.Sender, m.Content)
+	stmt, err := a.conn.Prepare(`INSERT INTO messages (id, seq, channel, sender, kind, verified, content, message_type, in_reply_to, created_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+	for i := 0; i < len(a.Messages) && err == nil; i++ {
+		m := &a.Messages[i]
+		stmt.BindInt64(1, m.ID)
+		stmt.BindInt64(2, m.Seq)
+		stmt.BindText(3, m.Channel)
+		stmt.BindText(4, m.Sender)
+		stmt.BindText(5, string(m.Kind))
+		stmt.BindBool(6, m.Verified)
+		stmt.BindText(7, m.Content)
+		stmt.BindText(8, string(m.Type))
+		if stmt.BindNull(9); m.InReplyTo != nil {
+			stmt.BindInt64(9, *m.InReplyTo)
 		}
-		if _, err := a.tx.ExecContext(a.ctx, q.String(), args...); err != nil {
-			return fmt.Errorf("insert messages: %w", err)
-		}
-		rest = rest[n:]
+		stmt.BindInt64(10, int64(m.CreatedAt))
+		err = run(stmt)
+	}
+	if err != nil {
+		return fmt.Errorf("insert messages: %w", err)
 	}
 	return nil
 }
 
 func (a *appender) countReplies() error {
 	for _, r := range a.Replies {
-		if _, err := a.tx.ExecContext(a.ctx, "UPDATE messages SET reply_count = reply_count + ? WHERE id = ?", r.Count, r.Parent); err != nil {
+		if err := a.Do("UPDATE messages SET reply_count = reply_count + ? WHERE id = ?", r.Count, r.Parent); err != nil {
 			return fmt.Errorf("count the reply: %w", err)
 		}
 	}
@@ -193,7 +167,7 @@ func (a *appender) countReplies() error {
 func (a *appender) remember() error {
 	for _, k := range a.Keys {
 		m := &a.Messages[k.At]
-		_, err := a.tx.ExecContext(a.ctx, `INSERT INTO idempotency (principal, sender, key, message_id, seq, digest, created_at)
+		err := a.Do(`INSERT INTO idempotency (principal, sender, key, message_id, seq, digest, created_at)
 			VALUES (?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (principal, sender, key) DO UPDATE SET message_id = excluded.message_id, seq = excluded.seq,
 				digest = excluded.digest, created_at = excluded.created_at`,
@@ -206,7 +180,7 @@ func (a *appender) remember() error {
 }
 
 func (a *appender) advance() error {
-	if _, err := a.tx.ExecContext(a.ctx, "UPDATE bus SET last_id = ?, last_at = ?", a.LastID(), a.At); err != nil {
+	if err := a.Do("UPDATE bus SET last_id = ?, last_at = ?", a.LastID(), a.At); err != nil {
 		return fmt.Errorf("advance the log: %w", err)
 	}
 	a.head = a.LastID()
@@ -216,14 +190,14 @@ func (a *appender) advance() error {
 // noteSenders keeps each channel's list of active senders.
 func (a *appender) noteSenders() error {
 	for _, s := range a.Senders {
-		_, err := a.tx.ExecContext(a.ctx, `INSERT INTO participants (channel, sender, last_at) VALUES (?, ?, ?)
+		err := a.Do(`INSERT INTO participants (channel, sender, last_at) VALUES (?, ?, ?)
 			ON CONFLICT (channel, sender) DO UPDATE SET last_at = excluded.last_at`, s.Channel, s.Sender, s.At)
 		if err != nil {
 			return fmt.Errorf("note the sender: %w", err)
 		}
 	}
 	for _, ch := range a.Active.Channels {
-		_, err := a.tx.ExecContext(a.ctx, `UPDATE channels SET active_senders = (
+		err := a.Do(`UPDATE channels SET active_senders = (
 			SELECT coalesce(group_concat(sender, ', '), '') FROM (
 				SELECT sender FROM participants WHERE channel = ? AND last_at >= ? ORDER BY last_at DESC LIMIT ?))
 			WHERE name = ?`, ch, a.Active.Since, a.Active.Most, ch)

@@ -57,10 +57,13 @@ func (db *DB) Renewal(ctx context.Context) (upTo int64, on, more bool, err error
 // Renew takes messages into the next search index, those that come after upTo, as far as the index in use knows them.
 // If there are none the next one takes the place of the other.
 func (db *DB) Renew(ctx context.Context, upTo int64, entries []ledger.Entry) error {
-	err := db.Transact(ctx, func(tx *gorm.DB) error {
-		if len(entries) > 0 {
-			return addWords(tx, nextWords, entries)
+	if len(entries) > 0 {
+		if err := db.log(func(l *Log) error { return l.addWords(nextWords, entries) }); err != nil {
+			return err
 		}
+		return db.merge(nextWords)
+	}
+	return db.Transact(ctx, func(tx *gorm.DB) error {
 		var behind bool
 		err := tx.Raw("SELECT EXISTS (SELECT 1 FROM messages WHERE id > ? AND id <= (SELECT indexed_id FROM bus))", upTo).Row().Scan(&behind)
 		if err != nil || behind {
@@ -77,10 +80,6 @@ func (db *DB) Renew(ctx context.Context, upTo int64, entries []ledger.Entry) err
 		}
 		return nil
 	})
-	if err != nil || len(entries) == 0 {
-		return err
-	}
-	return db.merge(ctx, nextWords)
 }
 
 // removePast removes some rows of the past index, and the table when none is left: at once it would take seconds.

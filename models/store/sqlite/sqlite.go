@@ -25,11 +25,17 @@ const (
 	readers = 4
 )
 
+// pragmas are the settings of connections that write.
+func pragmas() []string {
+	return []string{"synchronous = FULL", "journal_size_limit = 67108864", "cache_size = -16000", "temp_store = MEMORY"}
+}
+
 // DB is an open database: Write has one connection, whose transactions take the write lock at
 // their beginning; Read sees what is committed.
 type DB struct {
 	Write, Read *sql.DB
-	Turn        *Turn // to be taken around each transaction of Write
+	Log         *Log  // writes, too
+	Turn        *Turn // to be taken around each transaction of Write and Log
 
 	write, read *gorm.DB // the same two
 	tend        *flock.Flock
@@ -44,14 +50,13 @@ func Open(ctx context.Context, path string) (*DB, error) {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	_ = f.Close() // created with our mode; SQLite gives its -wal and -shm the same
-	write, err := sql.Open(driver, dsn(path, "immediate", "auto_vacuum(INCREMENTAL)",
-		"journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "cache_size(-16000)", "temp_store(MEMORY)"))
+	write, err := sql.Open(driver, dsn(path, "immediate", append([]string{"auto_vacuum = INCREMENTAL", "journal_mode = WAL"}, pragmas()...)...))
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	write.SetMaxOpenConns(1)
 	write.SetConnMaxLifetime(0)
-	read, err := sql.Open(driver, dsn(path, "deferred", "query_only(1)", "cache_size(-16000)", "temp_store(MEMORY)"))
+	read, err := sql.Open(driver, dsn(path, "deferred", "query_only = 1", "cache_size = -16000", "temp_store = MEMORY"))
 	if err != nil {
 		return nil, fmt.Errorf("open the database for reading: %w", err)
 	}
@@ -60,6 +65,9 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	db := &DB{Write: write, Read: read, Turn: NewTurn(path), tend: Lock(path)}
 	if err = db.check(ctx); err == nil {
 		err = migrate(ctx, write)
+	}
+	if err == nil {
+		db.Log, err = openLog(path)
 	}
 	if err == nil {
 		err = db.wrap()
@@ -82,7 +90,8 @@ func MakeFolder(path string) error {
 // dsn names the file so that no character of its path is taken for a parameter. The driver ignores
 // _txlock when _time_format is given, so that one never is.
 func dsn(path, txlock string, pragmas ...string) string {
-	q := url.Values{"_txlock": {txlock}, "_pragma": append([]string{"busy_timeout(10000)"}, pragmas...)}
+	busy := fmt.Sprintf("busy_timeout = %d", busyTimeout.Milliseconds())
+	q := url.Values{"_txlock": {txlock}, "_pragma": append([]string{busy}, pragmas...)}
 	name := &url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()}
 	return name.String() + "?" + q.Encode()
 }
@@ -147,13 +156,13 @@ func (db *DB) Tend(ctx context.Context) (done func() error, err error) {
 	return func() error { return errors.Join(db.shrink(ctx), db.tend.Unlock()) }, nil
 }
 
-// Close closes both handles; the last process to close writes the WAL back.
+// Close closes all handles; the last process to close writes the WAL back.
 func (db *DB) Close() error {
 	err := db.Read.Close()
-	if werr := db.Write.Close(); werr != nil {
-		return werr
+	if db.Log != nil {
+		err = errors.Join(err, db.Log.close())
 	}
-	return err
+	return errors.Join(err, db.Write.Close())
 }
 
 // Lock is the lock that processes on one database share: for opening, migrating and tending it.

@@ -9,9 +9,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"golang.org/x/mod/semver"
+	lite "zombiezen.com/go/sqlite"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -110,6 +112,10 @@ func TestACommitSurvivesPowerLoss(t *testing.T) {
 		if got := read[string](t, db.Write, query); got != want {
 			t.Errorf("%s is %s, not %s", query, got, want)
 		}
+		got := ""
+		if err := db.Log.each(query, func(row *lite.Stmt) { got = row.ColumnText(0) }); err != nil || got != want {
+			t.Errorf("%s is %s, not %s, for the log: %v", query, got, want, err)
+		}
 	}
 }
 
@@ -131,6 +137,13 @@ func TestWritingHasOneConnectionAndTakesTheLockAtOnce(t *testing.T) {
 	if second, err := other.Write.BeginTx(t.Context(), nil); err == nil {
 		_ = second.Rollback()
 		t.Error("two transactions hold the write lock")
+	}
+	for name, held := range map[string]*DB{"of another process": other, "of this process": db} {
+		held.Log.conn.SetBusyTimeout(time.Millisecond)
+		err := held.Log.transact(func() error { t.Errorf("a second transaction %s holds the write lock", name); return nil })
+		if lite.ErrCode(err).ToPrimary() != lite.ResultBusy {
+			t.Errorf("the log of %s: %v", name, err)
+		}
 	}
 }
 

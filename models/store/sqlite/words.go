@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"gorm.io/gorm"
+	lite "zombiezen.com/go/sqlite"
 
 	"crosstalk/models/store/ledger"
 )
@@ -16,24 +17,48 @@ func (db *DB) Like() string { return "LIKE" }
 // InChannel is the id: the index of a channel's messages ends with it.
 func (db *DB) InChannel() string { return "id" }
 
-// AddWords takes messages into the search index, in one statement: at the begin of each, FTS5 writes out what it has
-// gathered.
-func (db *DB) AddWords(tx *gorm.DB, entries []ledger.Entry) error {
-	return addWords(tx, "message_words", entries)
+// Index takes messages into the search index, and counts them.
+func (db *DB) Index(_ context.Context, h *ledger.Harvest) error {
+	if err := db.log(func(l *Log) error { return l.index(h) }); err != nil {
+		return err
+	}
+	return db.merge("message_words")
 }
 
-func addWords(tx *gorm.DB, table string, entries []ledger.Entry) error {
-	var q strings.Builder
-	q.WriteString("INSERT INTO " + table + " (rowid, words) VALUES ")
-	words := make([]any, len(entries))
-	for i, e := range entries {
-		if i > 0 {
-			q.WriteByte(',')
-		}
-		fmt.Fprintf(&q, "(%d,?)", e.ID)
-		words[i] = strings.Join(e.Words, " ")
+func (l *Log) index(h *ledger.Harvest) error {
+	var indexed int64
+	err := l.each("SELECT indexed_id FROM bus", func(row *lite.Stmt) { indexed = row.ColumnInt64(0) })
+	if err != nil || indexed != h.After {
+		return err // another process has been here since
 	}
-	_, err := tx.Statement.ConnPool.ExecContext(tx.Statement.Context, q.String(), words...)
+	if err := l.addWords("message_words", h.Entries); err != nil {
+		return fmt.Errorf("add words: %w", err)
+	}
+	for ch, n := range h.Bytes {
+		err := l.Do("INSERT INTO usage (channel, bytes) VALUES (?, ?) ON CONFLICT (channel) DO UPDATE SET bytes = usage.bytes + excluded.bytes", ch, n)
+		if err != nil {
+			return fmt.Errorf("count bytes: %w", err)
+		}
+	}
+	for at, n := range h.Spoken {
+		err := l.Do(`INSERT INTO activity (channel, hour, sender, messages) VALUES (?, ?, ?, ?)
+			ON CONFLICT (channel, hour, sender) DO UPDATE SET messages = activity.messages + excluded.messages`, at.Channel, at.Hour, at.Sender, n)
+		if err != nil {
+			return fmt.Errorf("count messages: %w", err)
+		}
+	}
+	return l.Do("UPDATE bus SET indexed_id = ?", h.Last())
+}
+
+// addWords adds them one by one: of a statement that adds many FTS5 takes note so that it could be undone alone, and
+// writes out before it what it has gathered.
+func (l *Log) addWords(table string, entries []ledger.Entry) error {
+	stmt, err := l.conn.Prepare("INSERT INTO " + table + " (rowid, words) VALUES (?, ?)")
+	for i := 0; i < len(entries) && err == nil; i++ {
+		stmt.BindInt64(1, entries[i].ID)
+		stmt.BindText(2, strings.Join(entries[i].Words, " "))
+		err = run(stmt)
+	}
 	return err
 }
 
@@ -51,22 +76,20 @@ func (db *DB) WithWords(tx *gorm.DB, words []string, after int64, limit int) *go
 }
 
 // Merging goes in steps, each a transaction of its own: one writes so many pages of 4 KB, which took up to 10 ms. A batch
-// of entries has about 5 pages, and is merged four times until it lies in the largest piece of an index of millions.
+// of entries has about 10 pages, and is merged four times until it lies in the largest piece of an index of millions.
 const (
 	mergePages = 8
-	mergeSteps = 4 // after each batch
+	mergeSteps = 7 // after each batch
 )
 
-// MergeWords puts pieces of the search index together, a few small steps.
-func (db *DB) MergeWords(ctx context.Context) error { return db.merge(ctx, "message_words") }
-
-func (db *DB) merge(ctx context.Context, table string) error {
+// merge puts pieces of a search index together, a few small steps.
+func (db *DB) merge(table string) error {
 	for range mergeSteps {
-		err := db.Transact(ctx, func(tx *gorm.DB) error {
-			return tx.Exec("INSERT INTO "+table+" ("+table+", rank) VALUES ('merge', ?)", mergePages).Error
+		err := db.log(func(l *Log) error {
+			return l.Do("INSERT INTO "+table+" ("+table+", rank) VALUES ('merge', ?)", mergePages)
 		})
 		if err != nil {
-			return err
+			return fmt.Errorf("merge the search index: %w", err)
 		}
 	}
 	return nil
