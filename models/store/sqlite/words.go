@@ -94,3 +94,93 @@ func (db *DB) merge(table string) error {
 	}
 	return nil
 }
+
+// The search index that is being made anew grows in a table beside the one in use, takes its place when it knows as
+// much, and the other one is then taken apart.
+const (
+	nextWords = "message_words_next"
+	pastWords = "message_words_past"
+
+	staleSpare = 10_000 // messages that may be in the index and not in the log, besides as many as there are in both
+	pastPages  = 200    // of the past index that are removed at a time
+)
+
+// Renewal says whether the search index is to be made anew, and up to which message that has been done. It begins with
+// that when most of the index is of messages that are no more. When it has been done it removes what is left of the
+// past one, a little at each call; more says that there is more to remove.
+func (db *DB) Renewal(ctx context.Context) (upTo int64, on, more bool, err error) {
+	var past int64
+	err = db.Reader(ctx).Raw("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?), EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?)",
+		nextWords, pastWords).Row().Scan(&on, &past)
+	switch {
+	case err != nil:
+		return 0, false, false, fmt.Errorf("look for the next search index: %w", err)
+	case past > 0:
+		return 0, false, true, db.removePast(ctx)
+	case on:
+		err = db.Reader(ctx).Raw("SELECT coalesce(max(id), 0) FROM " + nextWords + "_docsize").Row().Scan(&upTo)
+		return upTo, true, true, err
+	}
+	var stale, held int64
+	err = db.Reader(ctx).Raw("SELECT stale, (SELECT coalesce(sum(message_count), 0) FROM channels) FROM bus").Row().Scan(&stale, &held)
+	if err != nil || stale <= held+staleSpare {
+		return 0, false, false, err
+	}
+	return 0, true, true, db.Transact(ctx, func(tx *gorm.DB) error {
+		for _, statement := range []string{
+			"CREATE VIRTUAL TABLE " + nextWords + ` USING fts5 (words, content = '', contentless_delete = 1, detail = none, tokenize = "ascii")`,
+			"INSERT INTO " + nextWords + " (" + nextWords + ", rank) VALUES ('automerge', 0), ('crisismerge', 1999), ('deletemerge', 0), ('usermerge', 16)",
+			"UPDATE bus SET stale_before = stale",
+		} {
+			if err := tx.Exec(statement).Error; err != nil {
+				return fmt.Errorf("begin the search index anew: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// Renew takes messages into the next search index, those that come after upTo, as far as the index in use knows them.
+// If there are none the next one takes the place of the other.
+func (db *DB) Renew(ctx context.Context, upTo int64, entries []ledger.Entry) error {
+	if len(entries) > 0 {
+		if err := db.log(func(l *Log) error { return l.addWords(nextWords, entries) }); err != nil {
+			return err
+		}
+		return db.merge(nextWords)
+	}
+	return db.Transact(ctx, func(tx *gorm.DB) error {
+		var behind bool
+		err := tx.Raw("SELECT EXISTS (SELECT 1 FROM messages WHERE id > ? AND id <= (SELECT indexed_id FROM bus))", upTo).Row().Scan(&behind)
+		if err != nil || behind {
+			return err
+		}
+		for _, statement := range []string{
+			"ALTER TABLE message_words RENAME TO " + pastWords,
+			"ALTER TABLE " + nextWords + " RENAME TO message_words",
+			"UPDATE bus SET stale = stale - stale_before, stale_before = 0",
+		} {
+			if err := tx.Exec(statement).Error; err != nil {
+				return fmt.Errorf("put the new search index in its place: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// removePast removes some rows of the past index, and the table when none is left: at once it would take seconds.
+func (db *DB) removePast(ctx context.Context) error {
+	return db.Transact(ctx, func(tx *gorm.DB) error {
+		for _, statement := range []string{
+			"DELETE FROM " + pastWords + "_data WHERE id IN (SELECT id FROM " + pastWords + "_data ORDER BY id LIMIT ?)",
+			"DELETE FROM " + pastWords + "_docsize WHERE id IN (SELECT id FROM " + pastWords + "_docsize ORDER BY id LIMIT 20 * ?)",
+			"DELETE FROM " + pastWords + "_idx WHERE (segid, term) IN (SELECT segid, term FROM " + pastWords + "_idx ORDER BY segid, term LIMIT 5 * ?)",
+		} {
+			done := tx.Exec(statement, pastPages)
+			if done.Error != nil || done.RowsAffected > 0 {
+				return done.Error
+			}
+		}
+		return tx.Exec("DROP TABLE " + pastWords).Error
+	})
+}
