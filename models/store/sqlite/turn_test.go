@@ -65,9 +65,9 @@ func TestWhoHasWrittenStandsBehind(t *testing.T) {
 		over := make(chan struct{})
 		go func() {
 			defer close(over)
-			done := theirs.Take()
+			theirs.lock() // Take looks first whether the turn is free, and is not in line then
 			had.Store(true)
-			done()
+			_ = theirs.turn.Unlock()
 		}()
 		eventually(t, "the other stands in line", func() bool { return taken(path + ".next") })
 		done()
