@@ -99,6 +99,7 @@ func newCollector(o *Options, last func() *sampled) *collector {
 	c.doors(&o.Doors)
 	c.storing(o)
 	c.delivering(o.Hub)
+	c.health(o.Hub)
 	c.database(o, last)
 	return c
 }
@@ -178,15 +179,30 @@ func (c *collector) delivering(h *hub.Hub) {
 	})
 }
 
+// health is what /readyz says.
+func (c *collector) health(h *hub.Hub) {
+	c.gauge("ready", "1 while messages can be stored and delivered, as /readyz says, else 0.", func() float64 {
+		return one(h.Health().Error == nil)
+	})
+	c.add(prometheus.GaugeValue, "part_ok", "1 while a part is well, else 0. Without doorbell and indexer the hub is ready all the same.", func(t tell) {
+		for name, part := range h.Health().Parts {
+			t.value(one(part.OK), name)
+		}
+	}, "part")
+}
+
+// one is 1 for yes.
+func one(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
 // database is what it says, and whether it does.
 func (c *collector) database(o *Options, last func() *sampled) {
 	works := func(which func(reads, writes bool) bool) func() float64 {
-		return func() float64 {
-			if which(o.Store.Works()) {
-				return 1
-			}
-			return 0
-		}
+		return func() float64 { return one(which(o.Store.Works())) }
 	}
 	c.gauge("database_readable", "1 if the last read went well, else 0.", works(func(reads, _ bool) bool { return reads }))
 	c.gauge("database_writable", "1 if the last write went well, else 0.", works(func(_, writes bool) bool { return writes }))
@@ -199,5 +215,5 @@ func (c *collector) database(o *Options, last func() *sampled) {
 		if o.File != "" {
 			t.value(float64(s.Log), "wal")
 		}
-	}, "part")
+	}, "file")
 }

@@ -53,7 +53,7 @@ func TestNamesAreAsPrometheusWantsThem(t *testing.T) {
 		series += len(f.GetMetric())
 		for _, label := range f.GetMetric()[0].GetLabel() {
 			switch label.GetName() {
-			case "door", "code", "result", "direction", "part", "version", "goversion":
+			case "door", "code", "result", "direction", "part", "file", "version", "goversion":
 			default:
 				if strings.HasPrefix(f.GetName(), "crosstalk_") {
 					t.Errorf("%s has a label %s", f.GetName(), label.GetName())
@@ -95,7 +95,8 @@ func TestAScrapeTellsWhatWasCounted(t *testing.T) {
 		`crosstalk_commit_batch_messages_sum 5`,
 		`crosstalk_ring_limit_bytes 6.7108864e+07`,
 		`crosstalk_database_writable 1`,
-		`crosstalk_database_bytes{part="data"} `,
+		`crosstalk_database_bytes{file="data"} `,
+		`crosstalk_ready 1`, `crosstalk_part_ok{part="database"} 1`, `crosstalk_part_ok{part="writer"} 1`,
 		"\ngo_goroutines ", "\nprocess_start_time_seconds ",
 	} {
 		if !strings.Contains(got, want) {
@@ -123,8 +124,9 @@ func TestAScrapeNeedsNoDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.look(t.Context())
+	o.Hub.Drain()
 	got := m.text(t)
-	for _, want := range []string{"crosstalk_database_readable 0", "crosstalk_index_lag_messages 0", "crosstalk_sample_age_seconds "} {
+	for _, want := range []string{"crosstalk_database_readable 0", "crosstalk_ready 0", "crosstalk_index_lag_messages 0", "crosstalk_sample_age_seconds "} {
 		if !strings.Contains(got, want) {
 			t.Errorf("there is no %s", want)
 		}
