@@ -103,8 +103,7 @@ func (s *Store) indexUntil(ctx context.Context, end time.Time) (more bool, err e
 	return more && err == nil, err
 }
 
-// pruning is a run of retention. Its batches are small, so that senders never wait long, and get smaller where they take
-// long.
+// pruning is a run of retention, in small batches, so that senders never wait long.
 type pruning struct {
 	head int64
 	due  []due         // channels that keep more than they should
@@ -368,7 +367,8 @@ func join(ids []int64) string {
 	return string(b)
 }
 
-// forget drops idempotency keys that hold no more and senders and processes that are no more.
+// forget drops idempotency keys that hold no more and senders and processes that are no more. It looks for senders
+// channel by channel, as their index goes.
 func (s *Store) forget(ctx context.Context, now models.Time) error {
 	for _, stale := range []struct {
 		query  string
@@ -377,7 +377,7 @@ func (s *Store) forget(ctx context.Context, now models.Time) error {
 		{`DELETE FROM idempotency WHERE (principal, sender, key) IN
 			(SELECT principal, sender, key FROM idempotency WHERE created_at <= ? LIMIT ?)`, now - models.Time(Remembered.Milliseconds())},
 		{`DELETE FROM participants WHERE (channel, sender) IN
-			(SELECT channel, sender FROM participants WHERE last_at < ? LIMIT ?)`, now - models.Time(activeFor.Milliseconds())},
+			(SELECT channel, sender FROM channels CROSS JOIN participants WHERE channel = name AND last_at < ? LIMIT ?)`, now - models.Time(activeFor.Milliseconds())},
 		{`DELETE FROM activity WHERE (channel, hour, sender) IN
 			(SELECT channel, hour, sender FROM activity WHERE hour < ? LIMIT ?)`, (now - models.Time(activityKept.Milliseconds())) / 3600000},
 		{`DELETE FROM waits WHERE id IN (SELECT id FROM waits WHERE since < ? AND node NOT IN

@@ -186,6 +186,7 @@ func pastIsForgotten(t *testing.T, db database) {
 	s := db.open(t, Options{})
 	now := models.TimeOf(time.Now())
 	day := models.Time(activeFor.Milliseconds())
+	create(t, s, "room", "")
 	exec(t, s, `INSERT INTO participants (channel, sender, last_at) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
 		SELECT 'room', 'agent-' || i, ? FROM n`, 2*pruneBatch+10, now-day-1000)
 	exec(t, s, "INSERT INTO participants (channel, sender, last_at) VALUES ('room', 'alice', ?)", now)
