@@ -32,8 +32,10 @@ type feed struct {
 	log    *slog.Logger
 	behind chan struct{} // size 1
 	most   int           // bytes that all rings may hold
-	onRing func()        // who else listens to the bell
-	meter  *meter.Hub
+
+	mostSeats int
+	onRing    func() // who else listens to the bell
+	meter     *meter.Hub
 
 	position atomic.Int64 // all up to here is in the rings; advanced after they have it
 	began    atomic.Int64 // looks at the log
@@ -42,6 +44,7 @@ type feed struct {
 	// Guarded by mu. A room's own lock comes after it.
 	mu    sync.Mutex
 	rooms map[string]*room
+	taken int // seats in all rooms
 	bytes int
 	cold  *room // ends of the list by last push
 	hot   *room
@@ -50,7 +53,7 @@ type feed struct {
 }
 
 func newFeed(st *store.Store, o Options, head int64, m *meter.Hub) *feed {
-	f := &feed{store: st, bell: o.Bell, log: o.Log, behind: make(chan struct{}, 1), most: ringsBytes, meter: m, rooms: map[string]*room{}}
+	f := &feed{store: st, bell: o.Bell, log: o.Log, behind: make(chan struct{}, 1), most: ringsBytes, mostSeats: maxSeats, meter: m, rooms: map[string]*room{}}
 	f.position.Store(head)
 	f.looked.Store(time.Now().UnixMilli())
 	return f
@@ -155,6 +158,28 @@ func (f *feed) unlink(r *room) {
 		f.hot = r.cool
 	}
 	r.cool, r.warm = nil, nil
+}
+
+// maxSeats bounds the channels that all subscribers of this process subscribe to together: 0.3 KB each.
+const maxSeats = 500_000
+
+// reserve takes seats for a subscriber, or says that there are not so many.
+func (f *feed) reserve(n int) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.taken+n > f.mostSeats {
+		return models.After(models.Errorf(models.RateLimited,
+			"%d subscriptions of all callers are open, and this hub takes no more: end some, or subscribe to * once", f.taken), 5*time.Second)
+	}
+	f.taken += n
+	return nil
+}
+
+// free gives back so many seats.
+func (f *feed) free(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.taken -= n
 }
 
 // join seats a subscriber in a room, which is made for the first.

@@ -149,3 +149,20 @@ func TestWhatIsRefusedTakesNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestSubscriptionsOfAllAreBounded holds with and without limits of callers.
+func TestSubscriptionsOfAllAreBounded(t *testing.T) {
+	h := fresh(t)
+	h.feed.mostSeats = 3
+	two := follow(t, h, Subscription{Channels: []string{"a", "b"}})
+	if _, err := h.Subscribe(t.Context(), anyone, Subscription{Channels: []string{"c", "d"}}); models.CodeOf(err) != models.RateLimited {
+		t.Errorf("a fourth: %v", err)
+	}
+	one := follow(t, h, Subscription{Channels: []string{"c"}})
+	two.Close()
+	follow(t, h, Subscription{Channels: []string{"a", "d"}}).Close()
+	one.Close()
+	if h.feed.taken != 0 || len(h.feed.rooms) != 0 {
+		t.Errorf("%d seats and %d rooms are left", h.feed.taken, len(h.feed.rooms))
+	}
+}

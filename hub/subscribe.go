@@ -87,6 +87,9 @@ func (h *Hub) subscribe(ctx context.Context, who models.Principal, want Subscrip
 			return nil, err
 		}
 	}
+	if err := h.feed.reserve(len(want.Channels)); err != nil {
+		return nil, err
+	}
 	for _, ch := range want.Channels {
 		s.seats = append(s.seats, h.feed.join(ch, s))
 	}
@@ -123,6 +126,7 @@ func (s *Subscriber) Close() {
 	for _, p := range s.seats {
 		s.hub.feed.leave(p)
 	}
+	s.hub.feed.free(len(s.seats))
 	s.left()
 	s.hub.meter.Subscribers.Add(-1)
 }

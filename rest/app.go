@@ -24,6 +24,7 @@ type Options struct {
 	Hub       *hub.Hub
 	Gate      *auth.Gate
 	Version   string
+	BodyBytes int64  // that bodies above 64 KiB may have together; 0: 256 MiB
 	ServerURL string // where clients reach the hub, for the API description; empty: where they got it
 	Log       *slog.Logger
 
@@ -85,7 +86,7 @@ func newDoor(o Options) *door {
 	if o.Meter == nil {
 		o.Meter = &meter.Door{}
 	}
-	return &door{Options: o, description: describe(o.ServerURL, o.Version), bodies: newBodies()}
+	return &door{Options: o, description: describe(o.ServerURL, o.Version), bodies: newBodies(o.BodyBytes)}
 }
 
 // route is one thing that can be asked. Path is in Fiber's notation.

@@ -24,6 +24,10 @@ const (
 	otherBody = 2 << 20
 	smallBody = 64 << 10
 
+	allBodies = 256 << 20 // what bodies above smallBody may have together, from their heads to their answers
+
+	bodiesAgain = 2 * time.Second
+
 	largeTime = 2 * time.Minute
 	otherTime = 30 * time.Second
 )
@@ -40,38 +44,57 @@ func (d *door) bounds(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	if err != nil || who.Name == "" || r.Path == auth.SessionPath {
 		return fasthttp.RequestConfig{MaxRequestBodySize: smallBody}
 	}
+	size := int64(n)
+	if n == -1 { // it may become the largest
+		size = otherBody
+	}
 	if h.IsPost() && (r.Path == "/api/data" || r.Path == "/mcp" || r.Path == "/messages") {
+		var done func()
 		if n > otherBody || n == -1 {
-			done, err := d.Gate.Body(who)
-			if !d.bodies.begin(h, done, err) {
-				return fasthttp.RequestConfig{MaxRequestBodySize: smallBody}
+			size = max(int64(n), 0)
+			if n == -1 {
+				size = largeBody
 			}
+			done, err = d.Gate.Body(who)
+		}
+		if !d.bodies.begin(h, min(size, largeBody), done, err) {
+			return fasthttp.RequestConfig{MaxRequestBodySize: smallBody}
 		}
 		return fasthttp.RequestConfig{MaxRequestBodySize: largeBody, ReadTimeout: largeTime}
+	}
+	if !d.bodies.begin(h, min(size, otherBody), nil, nil) {
+		return fasthttp.RequestConfig{MaxRequestBodySize: smallBody}
 	}
 	return fasthttp.RequestConfig{MaxRequestBodySize: otherBody, ReadTimeout: otherTime}
 }
 
-// bodies are the large ones on their way. There is no hook for a body that never arrives, so what is too old to be
+// bodies are those above smallBody, from their heads until they are answered or handed to net/http. There is no hook for a body that never arrives, so what is too old to be
 // still on its way goes when the next one begins.
 type bodies struct {
+	most int64 // bytes that they may have together
+
 	mu    sync.Mutex
-	onWay map[*fasthttp.RequestHeader]onWay
+	bytes int64                             // guarded by mu, like the next
+	onWay map[*fasthttp.RequestHeader]onWay // bytes bounds how many
 }
 
 // onWay is one of them: how to end it, or why it may not come.
 type onWay struct {
 	done    func()
+	size    int64
 	refused error
 	since   time.Time
 }
 
-func newBodies() *bodies {
-	return &bodies{onWay: map[*fasthttp.RequestHeader]onWay{}}
+func newBodies(most int64) *bodies {
+	if most <= 0 {
+		most = allBodies
+	}
+	return &bodies{most: max(most, largeBody), onWay: map[*fasthttp.RequestHeader]onWay{}}
 }
 
-// begin notes a body that Gate.Body has counted, or refused. It tells whether it may come.
-func (b *bodies) begin(h *fasthttp.RequestHeader, done func(), refused error) bool {
+// begin notes a body of a size that Gate.Body has counted, or refused. It tells whether it may come.
+func (b *bodies) begin(h *fasthttp.RequestHeader, size int64, done func(), refused error) bool {
 	b.end(h) // of the connection's request before
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -81,7 +104,19 @@ func (b *bodies) begin(h *fasthttp.RequestHeader, done func(), refused error) bo
 			b.let(other)
 		}
 	}
-	b.onWay[h] = onWay{done, refused, now}
+	if refused == nil && b.bytes+size > b.most {
+		if done != nil {
+			done()
+			done = nil
+		}
+		refused = models.After(models.Errorf(models.RateLimited,
+			"%d MiB of bodies of all callers are on their way, and the hub takes no more at once: try again in a moment", b.bytes>>20), bodiesAgain)
+	}
+	if refused != nil {
+		size = 0
+	}
+	b.bytes += size
+	b.onWay[h] = onWay{done, size, refused, now}
 	return refused == nil
 }
 
@@ -98,6 +133,7 @@ func (b *bodies) let(h *fasthttp.RequestHeader) error {
 		return nil
 	}
 	delete(b.onWay, h)
+	b.bytes -= w.size
 	if w.done != nil {
 		w.done()
 	}
@@ -119,7 +155,8 @@ func (d *door) guard(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 				send(ctx, fiber.StatusInternalServerError, body(models.Text(errPanic), models.Internal))
 			}
 		}()
-		d.bodies.end(&ctx.Request.Header)
+		// Read now, it is in memory until it is answered. Another request on the same connection ends it, too.
+		defer d.bodies.end(&ctx.Request.Header)
 		if !known[string(ctx.Method())] {
 			ctx.Request.Header.SetMethod(fiber.MethodTrace)
 		}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/valyala/fasthttp"
+
 	"crosstalk/auth"
 	"crosstalk/hub/limits"
 	"crosstalk/models"
@@ -297,4 +299,34 @@ func TestLargeBodiesOnTheirWayAreBounded(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestBodiesOfAllAreBounded holds without limits of callers, too, and for as long as a body is in memory.
+func TestBodiesOfAllAreBounded(t *testing.T) {
+	var h [4]fasthttp.RequestHeader
+	b := newBodies(1)
+	if b.most != largeBody {
+		t.Errorf("at most %d bytes: one large body has no room", b.most)
+	}
+	given := 0
+	give := func() { given++ }
+	if !b.begin(&h[0], largeBody-100, give, nil) || !b.begin(&h[1], 100, nil, nil) {
+		t.Error("there is room")
+	}
+	if b.begin(&h[2], 1, give, nil) || given != 1 {
+		t.Errorf("there is no room, and %d slots were given back", given)
+	}
+	if err := b.end(&h[2]); models.CodeOf(err) != models.RateLimited || models.RetryAfter(err) != 2 {
+		t.Errorf("it is told %v", err)
+	}
+	if b.begin(&h[0], largeBody, give, nil) || given != 3 { // the next on the same connection: that before is over, and this one too large beside the second
+		t.Errorf("%d slots were given back", given)
+	}
+	if err := b.end(&h[1]); err != nil || !b.begin(&h[3], largeBody, nil, nil) || b.bytes != largeBody {
+		t.Errorf("%v, %d bytes are noted", err, b.bytes)
+	}
+	_ = b.end(&h[0])
+	if _ = b.end(&h[3]); b.bytes != 0 || len(b.onWay) != 0 {
+		t.Errorf("%d bytes of %d bodies are left", b.bytes, len(b.onWay))
+	}
 }

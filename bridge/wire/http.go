@@ -24,12 +24,13 @@ func HTTP(o Options) http.Handler {
 type streamable struct {
 	*Options
 	sessions *sessions
+	large    large
 }
 
 func newStreamable(o *Options) *streamable {
 	known := newSessions(o.Bridge.Left)
 	known.meter = o.Meter
-	return &streamable{Options: o, sessions: known}
+	return &streamable{Options: o, sessions: known, large: large{most: o.LargeBytes}}
 }
 
 func (h *streamable) serveHTTP(w http.ResponseWriter, r *http.Request, who models.Principal) {

@@ -1,12 +1,16 @@
 package wire
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
+	"strconv"
+	"sync"
+	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
 
@@ -16,6 +20,11 @@ import (
 
 // post takes one message.
 func (h *streamable) post(w http.ResponseWriter, r *http.Request, who models.Principal) {
+	done, ok := h.large.admit(w, r)
+	if !ok {
+		return
+	}
+	defer done()
 	m, ok := receive(w, r)
 	if !ok {
 		return
@@ -59,7 +68,7 @@ func receive(w http.ResponseWriter, r *http.Request) (m message, ok bool) {
 		refuse(w, http.StatusUnsupportedMediaType, "the body must not be compressed")
 		return m, false
 	}
-	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxMessage))
+	raw, err := readWhole(w, r)
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		refuse(w, http.StatusRequestEntityTooLarge, "a message may have at most %d MiB", maxMessage>>20)
 		return m, false
@@ -74,6 +83,14 @@ func receive(w http.ResponseWriter, r *http.Request) (m message, ok bool) {
 		return m, false
 	}
 	return message{Message: parsed}, true
+}
+
+// readWhole reads the body into room of its size: growing into it would take five times as much.
+func readWhole(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(int(min(max(r.ContentLength, 0), maxMessage)) + bytes.MinRead)
+	_, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, maxMessage))
+	return b.Bytes(), err
 }
 
 // sessionOf returns the session of a message of the older revisions, for a use that leave ends, or answers that there is
@@ -168,4 +185,54 @@ func statusOf(code int) int {
 		return http.StatusBadRequest
 	}
 	return http.StatusOK
+}
+
+const (
+	largeMessage = 64 << 10         // from here on a message counts
+	largeFor     = 30 * time.Second // at most: who waits after that has let go of most of it
+	largeAgain   = 2 * time.Second
+)
+
+// large bounds the bytes of large messages that are being read and served at once on a door of HTTP: each becomes some
+// copies of itself on its way to the store.
+type large struct {
+	most int64 // set before use
+
+	mu    sync.Mutex
+	bytes int64
+}
+
+// admit counts the message of r until done, or answers that there is no room for it now.
+func (l *large) admit(w http.ResponseWriter, r *http.Request) (done func(), ok bool) {
+	done, err := l.take(r.ContentLength)
+	if err != nil {
+		w.Header().Set("Retry-After", strconv.FormatInt(models.RetryAfter(err), 10))
+		refuse(w, http.StatusTooManyRequests, "%s", models.Text(err))
+	}
+	return done, err == nil
+}
+
+// take counts a message of n bytes until done, which may be called again, in vain. There is always room for one.
+func (l *large) take(n int64) (done func(), err error) {
+	if n <= largeMessage {
+		return func() {}, nil
+	}
+	n = min(n, maxMessage)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.bytes > 0 && l.bytes+n > cmp.Or(l.most, maxMessage) {
+		return nil, models.After(models.Errorf(models.RateLimited,
+			"%d MiB of large messages are being served, and the hub takes no more at once: try again in a moment", l.bytes>>20), largeAgain)
+	}
+	l.bytes += n
+	give := sync.OnceFunc(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.bytes -= n
+	})
+	timer := time.AfterFunc(largeFor, give)
+	return func() {
+		timer.Stop()
+		give()
+	}, nil
 }

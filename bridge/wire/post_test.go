@@ -259,3 +259,30 @@ func TestAThousandWaitsAreAnsweredWhileTheServerDrains(t *testing.T) {
 		wants(t, hear(t, results), `200{"jsonrpc":"2.0","id":`, `"result"`)
 	}
 }
+
+func TestLargeMessagesAtOnceAreBounded(t *testing.T) {
+	b := newProbe()
+	url := serve(t, Options{Bridge: b, LargeBytes: 300 << 10}) + "/mcp"
+	large := strings.Repeat("x", 200<<10)
+	first := make(chan int, 1)
+	go func() {
+		status, _, _ := ask(t, url, call(1, "wait", large))
+		first <- status
+	}()
+	hear(t, b.started)
+	status, head, body := ask(t, url, call(2, "echo", large))
+	if status != http.StatusTooManyRequests || head.Get("Retry-After") != "2" || !strings.Contains(body, "try again in a moment") {
+		t.Errorf("the second: %d %v %.200s", status, head, body)
+	}
+	if status, _, body = ask(t, url, call(3, "echo", "small")); status != http.StatusOK {
+		t.Errorf("a small one: %d %s", status, body)
+	}
+	close(b.release)
+	if status := <-first; status != http.StatusOK {
+		t.Errorf("the first: %d", status)
+	}
+	eventually(t, "there is room again", func() bool {
+		status, _, _ := ask(t, url, call(4, "echo", large))
+		return status == http.StatusOK
+	})
+}

@@ -17,13 +17,14 @@ const messagesPath = "/messages"
 // SSE serves the transport of 2024-11-05: a GET of /sse opens a stream on which everything comes, and names the place on
 // /messages to which the client POSTs. One handler serves both paths.
 func SSE(o Options) http.Handler {
-	h := &events{Options: &o, open: map[string]*peer{}}
+	h := &events{Options: &o, open: map[string]*peer{}, large: large{most: o.LargeBytes}}
 	return o.door("GET, POST", h.serveHTTP)
 }
 
 // events is the door on /sse and /messages.
 type events struct {
 	*Options
+	large large
 
 	mu   sync.Mutex
 	open map[string]*peer // by the id in their address; guarded by mu
@@ -94,10 +95,16 @@ func (h *events) post(w http.ResponseWriter, r *http.Request, who models.Princip
 		refuse(w, http.StatusNotFound, "this stream is not open: GET /sse again")
 		return
 	}
-	m, ok := receive(w, r)
+	done, ok := h.large.admit(w, r)
 	if !ok {
 		return
 	}
+	m, ok := receive(w, r)
+	if !ok {
+		done()
+		return
+	}
+	m.served = done
 	p.serve(m)
 	w.WriteHeader(http.StatusAccepted)
 }

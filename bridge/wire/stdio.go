@@ -135,16 +135,30 @@ type peer struct {
 
 	mu    sync.Mutex
 	ended bool // nothing more is begun; guarded by mu
+	under int  // so much is under way; guarded by mu
 }
 
-// begin runs work that end waits for, unless it is too late for that.
-func (p *peer) begin(work func()) bool {
+// maxUnderWay bounds what a client has under way over one connection for both ways. Half as much again may be refusals:
+// who sends on and reads none of these is told no more.
+const maxUnderWay = 1024
+
+// begin runs work that end waits for, unless it is too late for that, or so much is under way already.
+func (p *peer) begin(most int, work func()) (begun, full bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.ended {
-		p.running.Go(work)
+	if p.ended || p.under >= most {
+		return false, !p.ended
 	}
-	return !p.ended
+	p.under++
+	p.running.Go(func() {
+		defer func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.under--
+		}()
+		work()
+	})
+	return true, false
 }
 
 // take serves one line.
@@ -166,22 +180,31 @@ func (p *peer) serve(m message) {
 		p.session.cancel(m.Cancels)
 	case m.Kind == rpc.Notification:
 		if m.Method == mcp.MethodNotificationInitialized && p.push {
-			p.pushing.Do(func() { p.begin(p.pushes) })
+			p.pushing.Do(func() { p.begin(2*maxUnderWay, p.pushes) })
 		}
 		p.o.ask(p.ctx, m)
 	case p.old && m.Method == mcp.MethodServerDiscover:
 		p.refuse(m.ID, rpc.Errorf(mcp.METHOD_NOT_FOUND, "Method %s not found: begin with initialize", m.Method))
 	default:
 		f := p.session.begin(p.ctx, m)
-		if !p.begin(func() { p.o.serve(f, p) }) {
-			f.end()
+		begun, full := p.begin(maxUnderWay, func() {
+			defer m.end()
+			p.o.serve(f, p)
+		})
+		if begun {
+			return
+		}
+		f.end()
+		if full {
+			p.refuse(m.ID, rpc.Errorf(codeRefused, "%d requests are under way on this connection: wait for answers to some, or cancel some", maxUnderWay))
 		}
 	}
+	m.end()
 }
 
 // refuse answers what does not come to the bridge.
 func (p *peer) refuse(id json.RawMessage, e *rpc.Error) {
-	p.begin(func() { _ = p.event(failure(id, e)) })
+	p.begin(maxUnderWay+maxUnderWay/2, func() { _ = p.event(failure(id, e)) })
 }
 
 func (p *peer) pushes() {

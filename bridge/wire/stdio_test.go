@@ -362,3 +362,26 @@ func TestABrokenInputIsAnError(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// TestWhatAClientHasUnderWayIsBounded floods a server with requests, and reads nothing until the end.
+func TestWhatAClientHasUnderWayIsBounded(t *testing.T) {
+	b := newProbe()
+	p := start(t, Options{Bridge: b})
+	for i := range maxUnderWay {
+		p.send(call(i, "wait", ""))
+	}
+	for range maxUnderWay {
+		hear(t, b.started)
+	}
+	p.send(call(9999, "echo", "one too many"))
+	p.want(`"id":9999`, "are under way on this connection", `"error"`)
+	p.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}`)
+	p.send(call(8888, "echo", "there is room")) // cancel is heard first, but what it ends takes a moment
+	for strings.Contains(p.want(`"id":8888`), "under way") {
+		p.send(call(8888, "echo", "there is room"))
+	}
+	close(b.release)
+	for range maxUnderWay - 1 {
+		p.want(`"result"`)
+	}
+}

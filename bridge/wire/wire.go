@@ -40,6 +40,8 @@ type Options struct {
 	Draining <-chan struct{} // of the doors on HTTP: closed when clients shall go, after the hub's waits were answered
 	Push     bool            // of stdio: the client is pushed to
 	Meter    *meter.Door     // of the door; nil: nobody looks at what is counted
+
+	LargeBytes int64 // of messages above 64 KiB that a door on HTTP serves at once; 0: as many as the largest has
 }
 
 // stream takes what belongs to one request to its client.
@@ -131,7 +133,15 @@ func (o *Options) ask(ctx context.Context, m message) (r mcp.JSONRPCMessage) {
 // message is a message and what its transport found out of it.
 type message struct {
 	rpc.Message
-	modern bool // it belongs to the revision 2026-07-28 and came over HTTP
+	modern bool   // it belongs to the revision 2026-07-28 and came over HTTP
+	served func() // called when it is; nil: nobody wants to know
+}
+
+// end says that m is served.
+func (m message) end() {
+	if m.served != nil {
+		m.served()
+	}
 }
 
 // listens tells whether m asks for a stream of notifications.

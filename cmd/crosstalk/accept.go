@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -13,7 +14,12 @@ import (
 // doorman lets connections in. It remembers those on which nothing was ever said, as browsers open them to have one
 // ready: Fiber's shutdown waits for those as for a request that is on its way, and hush lets it go on.
 type doorman struct {
-	log *slog.Logger
+	// Set by newDoorman and openServer, then constant.
+	log  *slog.Logger
+	most int // connections in all; 0: as many as there are descriptors for
+
+	open atomic.Int64
+	full atomic.Bool // the last that knocked was turned away
 
 	// Guarded by mu.
 	mu     sync.Mutex
@@ -38,6 +44,26 @@ func (d *doorman) hush() {
 	for c := range d.silent {
 		_ = c.CloseRead()
 	}
+}
+
+// turnedAway is what one connection too many is told.
+const turnedAway = `{"error":"as many connections are open as this hub takes: close some, or come back in a moment (who runs it may raise --limit-all-connections, or its memory)","code":"unavailable"}`
+
+// enter counts a connection, or turns it away if there are too many.
+func (d *doorman) enter(c net.Conn) bool {
+	if n := d.open.Add(1); d.most <= 0 || n <= int64(d.most) {
+		d.full.Store(false)
+		return true
+	}
+	d.open.Add(-1)
+	if !d.full.Swap(true) {
+		d.log.Warn("connections are turned away: as many are open as --limit-all-connections or the memory allow", "open", d.most)
+	}
+	_ = c.SetWriteDeadline(time.Now().Add(time.Second)) // the first bytes on a connection wait for nobody
+	_, _ = fmt.Fprintf(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: %d\r\nRetry-After: 5\r\nConnection: close\r\n\r\n%s",
+		len(turnedAway), turnedAway)
+	_ = c.Close()
+	return false
 }
 
 func (d *doorman) welcome(c *accepted) {
@@ -71,6 +97,9 @@ func (l *attended) Accept() (net.Conn, error) {
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		c, err := l.Listener.Accept()
 		if tcp, ok := c.(*net.TCPConn); err == nil && ok {
+			if !l.doorman.enter(tcp) {
+				continue
+			}
 			a := &accepted{TCPConn: tcp, doorman: l.doorman}
 			l.doorman.welcome(a)
 			return a, nil
@@ -106,6 +135,7 @@ type accepted struct {
 	*net.TCPConn
 	doorman   *doorman
 	forgotten atomic.Bool
+	gone      atomic.Bool
 }
 
 func (a *accepted) Read(p []byte) (int, error) {
@@ -118,5 +148,8 @@ func (a *accepted) Read(p []byte) (int, error) {
 
 func (a *accepted) Close() error {
 	a.doorman.forget(a)
+	if !a.gone.Swap(true) {
+		a.doorman.open.Add(-1)
+	}
 	return a.TCPConn.Close()
 }

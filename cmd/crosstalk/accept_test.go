@@ -102,3 +102,76 @@ func TestAcceptsAgainOnceThereAreDescriptors(t *testing.T) {
 		t.Errorf("closed while it waited: %v", err)
 	}
 }
+
+func TestConnectionsOfAllAreBounded(t *testing.T) {
+	var log bytes.Buffer
+	d := newDoorman(slog.New(slog.NewTextHandler(&log, nil)))
+	d.most = 2
+	ls, _, err := open(t, []place{{"127.0.0.1", "0", false}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := make(chan net.Conn, 5)
+	l := d.listener(ls[0])
+	go func() {
+		defer close(in)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			in <- c
+		}
+	}()
+	dial := func() net.Conn {
+		t.Helper()
+		c, err := net.Dial("tcp", ls[0].Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	clients := []net.Conn{dial(), dial()}
+	first := <-in
+	<-in
+	for range 3 {
+		more := dial()
+		text, err := io.ReadAll(more)
+		if err != nil || !strings.HasPrefix(string(text), "HTTP/1.1 503 ") || !strings.Contains(string(text), "--limit-all-connections") {
+			t.Errorf("one too many is told %q, %v", text, err)
+		}
+		_ = more.Close()
+	}
+	_ = first.Close()
+	_ = first.Close() // twice gives one place back
+	clients = append(clients, dial())
+	<-in
+	more := dial()
+	if text, err := io.ReadAll(more); err != nil || len(text) == 0 {
+		t.Errorf("the next is told %q, %v", text, err)
+	}
+	for _, c := range append(clients, more) {
+		_ = c.Close()
+	}
+	_ = l.Close()
+	for range in {
+	}
+	if n := strings.Count(log.String(), "turned away"); n != 2 {
+		t.Errorf("the log says it %d times:\n%s", n, log.String())
+	}
+}
+
+func TestMemoryBoundsConnectionsAndBodies(t *testing.T) {
+	for _, c := range []struct {
+		limit             int64
+		most, connections int
+		bodies            int64
+	}{
+		{380 << 20, 65536, 6080, 380 << 17}, {380 << 20, 100, 100, 380 << 17}, {380 << 20, 0, 6080, 380 << 17},
+		{1 << 62, 65536, 65536, 256 << 20}, {1 << 62, 0, 1<<31 - 1, 256 << 20}, {1, 65536, 100, 0},
+	} {
+		if n, b := connectionsIn(c.limit, c.most), bodiesIn(c.limit); n != c.connections || b != c.bodies {
+			t.Errorf("in %d bytes, of at most %d: %d connections, %d bytes of bodies", c.limit, c.most, n, b)
+		}
+	}
+}

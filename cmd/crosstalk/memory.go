@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"math"
+	"runtime/debug"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
@@ -14,13 +15,14 @@ const (
 
 // boundMemory has the garbage collector work harder as the memory that the program's container, or else the machine,
 // gives it comes to an end, instead of growing on and being killed. GOMEMLIMIT goes before.
-func boundMemory(p *process, log *slog.Logger, db database) {
+func boundMemory(p *process, log *slog.Logger, db database) (limit int64) {
 	if set := p.getenv("GOMEMLIMIT"); set != "" {
 		log.Info("memory is bounded", "go_limit", set, "from", "GOMEMLIMIT")
-		return
+		return debug.SetMemoryLimit(-1)
 	}
 	var all uint64
-	limit, err := memlimit.Set(memlimit.WithRatio(1), memlimit.WithProvider(func() (uint64, error) {
+	var err error
+	limit, err = memlimit.Set(memlimit.WithRatio(1), memlimit.WithProvider(func() (uint64, error) {
 		var err error
 		all, err = memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)()
 		return forGo(all, db), err
@@ -33,6 +35,24 @@ func boundMemory(p *process, log *slog.Logger, db database) {
 	default:
 		log.Info("memory is bounded", "go_limit_mib", limit>>20, "of_mib", all>>20)
 	}
+	return limit
+}
+
+// What clients may take of a memory limit.
+const (
+	connectionRoom = 64 << 10 // a connection: an idle WebSocket has 17 KB, one that sends a small body 80
+	mostBodies     = 256 << 20
+	bodiesShare    = 8 // a share of it may be bodies on their way, each of which becomes some copies of itself
+	largeShare     = 2 // a share of these may be in MCP messages, which are copied most often, by each of two doors
+)
+
+// connectionsIn is how many connections there may be in so much memory; most: if there were enough.
+func connectionsIn(limit int64, most int) int {
+	room := max(limit/connectionRoom, 100)
+	if most <= 0 || int64(most) > room {
+		return int(min(room, math.MaxInt32))
+	}
+	return most
 }
 
 // forGo is how much of so many bytes Go may count.
@@ -43,3 +63,6 @@ func forGo(all uint64, db database) uint64 {
 	}
 	return limit
 }
+
+// bodiesIn is how many bytes of large bodies there may be in so much memory.
+func bodiesIn(limit int64) int64 { return min(limit/bodiesShare, mostBodies) }

@@ -87,7 +87,7 @@ func (s *serveCommand) Run(p *process) (err error) {
 	if profiles != nil {
 		defer func() { _ = profiles.Close() }()
 	}
-	boundMemory(p, log, db)
+	memory := boundMemory(p, log, db)
 	// The port comes before the database, so that a hub which cannot start leaves no trace.
 	listeners, err := listen(p.ctx, log, places)
 	if err != nil {
@@ -96,7 +96,7 @@ func (s *serveCommand) Run(p *process) (err error) {
 	defer closeAll(listeners)
 	srv, err := openServer(p.ctx, log, serverOptions{
 		db: db, keep: keep{time.Duration(s.CleanupDays) * 24 * time.Hour, s.KeepMessages}, gate: gate, serverURL: s.ServerURL,
-		compat: s.Compat, waits: s.Waits,
+		compat: s.Compat, waits: s.Waits, bodies: bodiesIn(memory), connections: connectionsIn(memory, s.Limits.LimitAllConnections),
 	})
 	if err != nil {
 		return err

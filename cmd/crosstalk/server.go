@@ -36,6 +36,9 @@ type serverOptions struct {
 	serverURL string
 	compat    bool
 	waits     waitSettings
+
+	connections int   // of all callers; 0: any number
+	bodies      int64 // bytes of large bodies of all callers; 0: as rest does
 }
 
 // server is the parts of a hub, tied together.
@@ -59,7 +62,7 @@ func openServer(ctx context.Context, log *slog.Logger, o serverOptions) (*server
 	if err != nil {
 		return nil, err
 	}
-	s.local = l
+	s.local, s.doorman.most = l, o.connections
 	granted := grants.New(l.store)
 	signin := oauth.New(oauth.Options{
 		ServerURL: o.serverURL, Grants: granted, Gate: func() *auth.Gate { return s.gate }, Log: log,
@@ -73,7 +76,7 @@ func openServer(ctx context.Context, log *slog.Logger, o serverOptions) (*server
 	s.metrics = metrics.New(counts)
 	s.sockets = ws.New(ws.Options{Hub: s.hub, Gate: s.gate, Version: versionText(), Log: log, Meter: &counts.Doors.WS})
 	ro := rest.Options{
-		Hub: s.hub, Gate: s.gate, Version: versionText(), ServerURL: o.serverURL, Log: log, Meter: &counts.Doors.REST, Metrics: s.metrics,
+		Hub: s.hub, Gate: s.gate, Version: versionText(), ServerURL: o.serverURL, Log: log, Meter: &counts.Doors.REST, Metrics: s.metrics, BodyBytes: o.bodies,
 	}
 	native := http.NewServeMux()
 	native.Handle("/ws", s.sockets)
@@ -84,7 +87,7 @@ func openServer(ctx context.Context, log *slog.Logger, o serverOptions) (*server
 		Bridge: bridge.New(bridge.Options{
 			Hub: s.hub, Version: versionText(), Log: log, Compat: o.compat, WaitCeiling: o.waits.ceiling(),
 		}),
-		Log: log, Gate: s.gate, Draining: s.leave, Meter: &counts.Doors.MCP,
+		Log: log, Gate: s.gate, Draining: s.leave, Meter: &counts.Doors.MCP, LargeBytes: o.bodies / largeShare,
 	}
 	native.Handle("/mcp", wire.HTTP(mcp))
 	mcp.Meter = &counts.Doors.SSE

@@ -26,7 +26,7 @@ func settings(t *testing.T, getenv func(string) string, args ...string) serveCom
 
 func TestEverySettingIsAFlagAndVariablesFillIt(t *testing.T) {
 	defaults := serveCommand{serverSettings: serverSettings{Connections: 5}, CleanupDays: 30, LogLevel: "info", LogFormat: "auto", Waits: waitSettings{WaitCeiling: 25, MutualGrace: 30000}, Limits: limitSettings{
-		LimitRequests: 500, LimitPublishes: 200, LimitFailures: 60, LimitConnections: 1000, LimitSubscriptions: 20000, LimitWaits: 1000,
+		LimitRequests: 500, LimitPublishes: 200, LimitFailures: 60, LimitAllConnections: 65536, LimitConnections: 1000, LimitSubscriptions: 20000, LimitWaits: 1000,
 		LimitBodies: 4, LimitMiB: 20480, LimitChannelMiB: 2048, LimitChannels: 20000, LimitOwnChannels: 1000,
 	}}
 	with := func(change func(*serveCommand)) serveCommand {
@@ -61,6 +61,7 @@ func TestEverySettingIsAFlagAndVariablesFillIt(t *testing.T) {
 		{"--limit-requests=0", []string{"CROSSTALK_LIMIT_REQUESTS"}, with(func(s *serveCommand) { s.Limits.LimitRequests = 0 })},
 		{"--limit-publishes=2.5", []string{"CROSSTALK_LIMIT_PUBLISHES"}, with(func(s *serveCommand) { s.Limits.LimitPublishes = 2.5 })},
 		{"--limit-failures=3", []string{"CROSSTALK_LIMIT_FAILURES"}, with(func(s *serveCommand) { s.Limits.LimitFailures = 3 })},
+		{"--limit-all-connections=3", []string{"CROSSTALK_LIMIT_ALL_CONNECTIONS"}, with(func(s *serveCommand) { s.Limits.LimitAllConnections = 3 })},
 		{"--limit-connections=3", []string{"CROSSTALK_LIMIT_CONNECTIONS"}, with(func(s *serveCommand) { s.Limits.LimitConnections = 3 })},
 		{"--limit-subscriptions=3", []string{"CROSSTALK_LIMIT_SUBSCRIPTIONS"}, with(func(s *serveCommand) { s.Limits.LimitSubscriptions = 3 })},
 		{"--limit-waits=3", []string{"CROSSTALK_LIMIT_WAITS"}, with(func(s *serveCommand) { s.Limits.LimitWaits = 3 })},
