@@ -163,15 +163,15 @@ func TestConnectionsOfAllAreBounded(t *testing.T) {
 
 func TestMemoryBoundsConnectionsAndBodies(t *testing.T) {
 	for _, c := range []struct {
-		limit             int64
-		most, connections int
-		bodies            int64
+		limit            int64
+		set, connections int
+		bodies           int64
 	}{
-		{380 << 20, 65536, 6080, 380 << 17}, {380 << 20, 100, 100, 380 << 17}, {380 << 20, 0, 6080, 380 << 17},
-		{1 << 62, 65536, 65536, 256 << 20}, {1 << 62, 0, 1<<31 - 1, 256 << 20}, {1, 65536, 100, 0},
+		{380 << 20, 0, 3040, 380 << 17}, {380 << 20, 10_000, 10_000, 380 << 17},
+		{1 << 62, 0, 65536, 256 << 20}, {1 << 62, 7, 7, 256 << 20}, {1, 0, 100, 0},
 	} {
-		if n, b := connectionsIn(c.limit, c.most), bodiesIn(c.limit); n != c.connections || b != c.bodies {
-			t.Errorf("in %d bytes, of at most %d: %d connections, %d bytes of bodies", c.limit, c.most, n, b)
+		if n, b := connectionsIn(c.limit, c.set), bodiesIn(c.limit); n != c.connections || b != c.bodies {
+			t.Errorf("in %d bytes, with %d set: %d connections, %d bytes of bodies", c.limit, c.set, n, b)
 		}
 	}
 }

@@ -9,10 +9,10 @@ import (
 // limitSettings keep one caller from taking what all need. They hold on a hub with a key.
 type limitSettings struct {
 	TrustedProxy        []string `group:"Access" placeholder:"ADDR" from:"CROSSTALK_TRUSTED_PROXY" help:"Believe what these proxies say in X-Forwarded-For: addresses and ranges, such as 10.0.0.0/8."`
+	LimitAllConnections int      `group:"Limits" placeholder:"N" from:"CROSSTALK_LIMIT_ALL_CONNECTIONS" help:"Connections of all kinds open at once, of all callers, with and without keys. Without it: as many as memory has 128 KiB for, and at most 65536."`
 	LimitRequests       float64  `group:"Limits" default:"500" placeholder:"N" from:"CROSSTALK_LIMIT_REQUESTS" help:"Requests a second, of a caller and of an address; 0, here and below: no limit. Without it: 500."`
 	LimitPublishes      float64  `group:"Limits" default:"200" placeholder:"N" from:"CROSSTALK_LIMIT_PUBLISHES" help:"Messages a second, of a caller. Without it: 200."`
 	LimitFailures       float64  `group:"Limits" default:"60" placeholder:"N" from:"CROSSTALK_LIMIT_FAILURES" help:"Wrong keys a minute, of an address. Without it: 60."`
-	LimitAllConnections int      `group:"Limits" default:"65536" placeholder:"N" from:"CROSSTALK_LIMIT_ALL_CONNECTIONS" help:"Connections of all kinds open at once, of all callers, with and without keys; fewer where memory has no 64 KiB for each. Without it: 65536."`
 	LimitConnections    int      `group:"Limits" default:"1000" placeholder:"N" from:"CROSSTALK_LIMIT_CONNECTIONS" help:"WebSockets and streams open at once, of a caller and of an address. Without it: 1000."`
 	LimitSubscriptions  int      `group:"Limits" default:"20000" placeholder:"N" from:"CROSSTALK_LIMIT_SUBSCRIPTIONS" help:"Channels subscribed to at once, of a caller. Without it: 20000."`
 	LimitWaits          int      `group:"Limits" default:"1000" placeholder:"N" from:"CROSSTALK_LIMIT_WAITS" help:"Waits open at once, of a caller. Without it: 1000."`

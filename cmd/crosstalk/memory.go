@@ -40,19 +40,19 @@ func boundMemory(p *process, log *slog.Logger, db database) (limit int64) {
 
 // What clients may take of a memory limit.
 const (
-	connectionRoom = 64 << 10 // a connection: an idle WebSocket has 17 KB, one that sends a small body 80
-	mostBodies     = 256 << 20
-	bodiesShare    = 8 // a share of it may be bodies on their way, each of which becomes some copies of itself
-	largeShare     = 2 // a share of these may be in MCP messages, which are copied most often, by each of two doors
+	connectionRoom  = 128 << 10 // a connection: an idle WebSocket has 17 KB, one on which a body of 64 KiB comes slowly 100
+	mostConnections = 65536
+	mostBodies      = 256 << 20
+	bodiesShare     = 8 // a share of it may be bodies on their way, each of which becomes some copies of itself
+	largeShare      = 2 // a share of these may be in MCP messages, which are copied most often, by each of two doors
 )
 
-// connectionsIn is how many connections there may be in so much memory; most: if there were enough.
-func connectionsIn(limit int64, most int) int {
-	room := max(limit/connectionRoom, 100)
-	if most <= 0 || int64(most) > room {
-		return int(min(room, math.MaxInt32))
+// connectionsIn is how many connections there may be in so much memory, if nobody has set how many.
+func connectionsIn(limit int64, set int) int {
+	if set > 0 {
+		return set
 	}
-	return most
+	return int(min(max(limit/connectionRoom, 100), mostConnections))
 }
 
 // forGo is how much of so many bytes Go may count.

@@ -26,7 +26,7 @@ func settings(t *testing.T, getenv func(string) string, args ...string) serveCom
 
 func TestEverySettingIsAFlagAndVariablesFillIt(t *testing.T) {
 	defaults := serveCommand{serverSettings: serverSettings{Connections: 5}, CleanupDays: 30, LogLevel: "info", LogFormat: "auto", Waits: waitSettings{WaitCeiling: 25, MutualGrace: 30000}, Limits: limitSettings{
-		LimitRequests: 500, LimitPublishes: 200, LimitFailures: 60, LimitAllConnections: 65536, LimitConnections: 1000, LimitSubscriptions: 20000, LimitWaits: 1000,
+		LimitRequests: 500, LimitPublishes: 200, LimitFailures: 60, LimitConnections: 1000, LimitSubscriptions: 20000, LimitWaits: 1000,
 		LimitBodies: 4, LimitMiB: 20480, LimitChannelMiB: 2048, LimitChannels: 20000, LimitOwnChannels: 1000,
 	}}
 	with := func(change func(*serveCommand)) serveCommand {
