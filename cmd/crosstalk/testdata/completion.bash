@@ -51,6 +51,7 @@ _crosstalk() {
 		' serve --wait-ceiling') skip=1 ;;
 		' serve --mutual-grace') skip=1 ;;
 		' serve --trusted-proxy') skip=1 ;;
+		' serve --limit-all-connections') skip=1 ;;
 		' serve --limit-requests') skip=1 ;;
 		' serve --limit-publishes') skip=1 ;;
 		' serve --limit-failures') skip=1 ;;
@@ -271,6 +272,7 @@ _crosstalk() {
 		' config --wait-ceiling') skip=1 ;;
 		' config --mutual-grace') skip=1 ;;
 		' config --trusted-proxy') skip=1 ;;
+		' config --limit-all-connections') skip=1 ;;
 		' config --limit-requests') skip=1 ;;
 		' config --limit-publishes') skip=1 ;;
 		' config --limit-failures') skip=1 ;;
@@ -323,6 +325,7 @@ _crosstalk() {
 	' serve --wait-ceiling') :; return ;;
 	' serve --mutual-grace') :; return ;;
 	' serve --trusted-proxy') :; return ;;
+	' serve --limit-all-connections') :; return ;;
 	' serve --limit-requests') :; return ;;
 	' serve --limit-publishes') :; return ;;
 	' serve --limit-failures') :; return ;;
@@ -522,6 +525,7 @@ _crosstalk() {
 	' config --wait-ceiling') :; return ;;
 	' config --mutual-grace') :; return ;;
 	' config --trusted-proxy') :; return ;;
+	' config --limit-all-connections') :; return ;;
 	' config --limit-requests') :; return ;;
 	' config --limit-publishes') :; return ;;
 	' config --limit-failures') :; return ;;
@@ -548,7 +552,7 @@ _crosstalk() {
 	esac
 	case "$at" in
 	'') COMPREPLY=($(compgen -W 'serve mcp mcp-config send tail channels keys audit invites instances search hook data export bench doctor import config backup restore verify stats migrate version completion --help ' -- "$cur")) ;;
-	' serve') COMPREPLY=($(compgen -W '--help --addr --port --server-url --pprof --key --allowed-host --allowed-origin --db --database-url --listen-url --database-connections --skip-import --cleanup-days --keep-messages --run-as --compat --log-level --log-format --wait-ceiling --mutual-grace --no-loop-guard --trusted-proxy --limit-requests --limit-publishes --limit-failures --limit-connections --limit-subscriptions --limit-waits --limit-bodies --limit-mib --limit-channel-mib --limit-channels --limit-own-channels ' -- "$cur")) ;;
+	' serve') COMPREPLY=($(compgen -W '--help --addr --port --server-url --pprof --key --allowed-host --allowed-origin --db --database-url --listen-url --database-connections --skip-import --cleanup-days --keep-messages --run-as --compat --log-level --log-format --wait-ceiling --mutual-grace --no-loop-guard --trusted-proxy --limit-all-connections --limit-requests --limit-publishes --limit-failures --limit-connections --limit-subscriptions --limit-waits --limit-bodies --limit-mib --limit-channel-mib --limit-channels --limit-own-channels ' -- "$cur")) ;;
 	' mcp') COMPREPLY=($(compgen -W '--help --db --database-url --listen-url --database-connections --skip-import --url --key --push --compat --log-level --log-format --wait-ceiling --mutual-grace --no-loop-guard ' -- "$cur")) ;;
 	' mcp-config') COMPREPLY=($(compgen -W 'claude-code claude-desktop claude-ai codex gemini cursor vscode chatgpt --help --url --push ' -- "$cur")) ;;
 	' send') COMPREPLY=($(compgen -W '--help --type --reply-to --wait --idempotency-key --json --as --url --key --db --database-url ' -- "$cur")) ;;
@@ -586,7 +590,7 @@ _crosstalk() {
 	' doctor') COMPREPLY=($(compgen -W '--help --read-only --json --url --key --db --database-url ' -- "$cur")) ;;
 	' import') COMPREPLY=($(compgen -W 'cross-claude --help ' -- "$cur")) ;;
 	' import cross-claude') COMPREPLY=($(compgen -W '--help --db --database-url --log-level ' -- "$cur")) ;;
-	' config') COMPREPLY=($(compgen -W '--help --addr --port --server-url --pprof --key --allowed-host --allowed-origin --db --database-url --listen-url --database-connections --skip-import --cleanup-days --keep-messages --run-as --compat --log-level --log-format --wait-ceiling --mutual-grace --no-loop-guard --trusted-proxy --limit-requests --limit-publishes --limit-failures --limit-connections --limit-subscriptions --limit-waits --limit-bodies --limit-mib --limit-channel-mib --limit-channels --limit-own-channels --json ' -- "$cur")) ;;
+	' config') COMPREPLY=($(compgen -W '--help --addr --port --server-url --pprof --key --allowed-host --allowed-origin --db --database-url --listen-url --database-connections --skip-import --cleanup-days --keep-messages --run-as --compat --log-level --log-format --wait-ceiling --mutual-grace --no-loop-guard --trusted-proxy --limit-all-connections --limit-requests --limit-publishes --limit-failures --limit-connections --limit-subscriptions --limit-waits --limit-bodies --limit-mib --limit-channel-mib --limit-channels --limit-own-channels --json ' -- "$cur")) ;;
 	' backup') COMPREPLY=($(compgen -W '--help --force --db --database-url --json ' -- "$cur")) ;;
 	' restore') COMPREPLY=($(compgen -W '--help --db --database-url --json ' -- "$cur")) ;;
 	' verify') COMPREPLY=($(compgen -W '--help --db --database-url --json ' -- "$cur")) ;;
