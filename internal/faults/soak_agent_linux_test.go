@@ -85,7 +85,7 @@ func (s *session) post(ctx context.Context, addr, method string, params any) (js
 	if id := res.Header.Get("Mcp-Session-Id"); id != "" {
 		s.id = id
 	}
-	if res.StatusCode == http.StatusServiceUnavailable || res.StatusCode == http.StatusNotFound || len(text) == 0 {
+	if res.StatusCode == http.StatusServiceUnavailable || res.StatusCode == http.StatusRequestTimeout || len(text) == 0 {
 		return nil, errors.New(res.Status + " " + string(text))
 	}
 	// As an event, when the answer took its time.

@@ -202,9 +202,10 @@ func (f *follower) socket(ctx context.Context, addr string) error {
 	}
 }
 
-// unlessAway says whether a hub that did not take a connection had a reason to: that it is not there, or its database is not.
+// unlessAway says whether a hub that did not take a connection had a reason to: that it is not there, or its database is not, or that
+// what was asked did not come through a silent wire in time.
 func unlessAway(err error) error {
-	if text := err.Error(); strings.HasPrefix(text, "handshake: ") && !strings.HasPrefix(text, "handshake: 503") {
+	if text := err.Error(); strings.HasPrefix(text, "handshake: ") && !strings.HasPrefix(text, "handshake: 503") && !strings.HasPrefix(text, "handshake: 408") {
 		return wrong("%v", err)
 	}
 	return err
@@ -346,7 +347,7 @@ func (f *follower) ask(ctx context.Context, addr, path string, after int64) (*ht
 	}
 	defer func() { _ = res.Body.Close() }()
 	text, _ := io.ReadAll(res.Body)
-	if res.StatusCode != http.StatusServiceUnavailable {
+	if res.StatusCode != http.StatusServiceUnavailable && res.StatusCode != http.StatusRequestTimeout {
 		return nil, wrong("GET %s: %s %s", path, res.Status, text)
 	}
 	return nil, errors.New(string(text))
