@@ -71,8 +71,9 @@ type attack struct {
 	want              int // status
 }
 
-func TestAKeyDoesWhatItsScopeAllows(t *testing.T) {
-	f := build(t)
+func TestAKeyDoesWhatItsScopeAllows(t *testing.T) { onEachDatabase(t, scopesHold) }
+
+func scopesHold(t *testing.T, f *fort) {
 	say := func(sender, channel string) any {
 		return map[string]any{"sender": sender, "channel": channel, "content": "hi"}
 	}
@@ -153,8 +154,9 @@ func TestAKeyDoesWhatItsScopeAllows(t *testing.T) {
 }
 
 // TestNoListTellsOfOtherChannels asks everything that lists, with a key that has little to do with what is there.
-func TestNoListTellsOfOtherChannels(t *testing.T) {
-	f := build(t)
+func TestNoListTellsOfOtherChannels(t *testing.T) { onEachDatabase(t, noListTells) }
+
+func noListTells(t *testing.T, f *fort) {
 	leaks := func(door, text string) {
 		t.Helper()
 		for _, word := range []string{treasure, `vault`, `"alice"`, `"map"`, `"loose"`} {
@@ -233,8 +235,9 @@ func TestNoListTellsOfOtherChannels(t *testing.T) {
 	}
 }
 
-func TestARefusalDoesNotTellWhetherAThingExists(t *testing.T) {
-	f := build(t)
+func TestARefusalDoesNotTellWhetherAThingExists(t *testing.T) { onEachDatabase(t, refusalsTellNothing) }
+
+func refusalsTellNothing(t *testing.T, f *fort) {
 	same := func(what, a, b, nameA, nameB string) {
 		t.Helper()
 		if strings.ReplaceAll(a, nameA, nameB) != b {
@@ -265,8 +268,9 @@ func TestARefusalDoesNotTellWhetherAThingExists(t *testing.T) {
 	same("get_replies", a, b, "#2", "#9000")
 }
 
-func TestAllMeansAllThatTheKeyMayRead(t *testing.T) {
-	f := build(t)
+func TestAllMeansAllThatTheKeyMayRead(t *testing.T) { onEachDatabase(t, allIsWhatTheKeyReads) }
+
+func allIsWhatTheKeyReads(t *testing.T, f *fort) {
 	conn, status := f.socket("team", "channels=*&after_id=0&presence=1")
 	if status != http.StatusSwitchingProtocols {
 		t.Fatal(status)
@@ -325,8 +329,9 @@ func TestAllMeansAllThatTheKeyMayRead(t *testing.T) {
 	}
 }
 
-func TestNobodySpeaksAsAnother(t *testing.T) {
-	f := build(t)
+func TestNobodySpeaksAsAnother(t *testing.T) { onEachDatabase(t, nobodySpeaksAsAnother) }
+
+func nobodySpeaksAsAnother(t *testing.T, f *fort) {
 	for _, who := range []string{"shared", "team", "boss"} {
 		for _, name := range []string{"alice", "Alice", "ALICE", "ａｌｉｃｅ", "al\u00adice"} {
 			quoted := url.QueryEscape(name)
@@ -473,8 +478,9 @@ func TestWhatLastsEndsWithItsKey(t *testing.T) {
 	}
 }
 
-func TestSyntaxIsOnlyText(t *testing.T) {
-	f := build(t)
+func TestSyntaxIsOnlyText(t *testing.T) { onEachDatabase(t, syntaxIsText) }
+
+func syntaxIsText(t *testing.T, f *fort) {
 	for _, s := range []string{
 		`' OR 1=1 --`, `'; DROP TABLE messages; --`, `" OR "" = "`, `%`, `_`, `\`, `*`, `"`, `""`, `NEAR(a b)`, `a AND`, `a OR`, `NOT a`, `words:` + treasure, `^x`, `a*`, `(`, `{a b}: c`,
 		`§cvault`, `§c` + "vault " + treasure, "§s" + "616c696365", "$1", "?1", ":name", "@p", "1; SELECT pg_sleep(9)", "x' || (SELECT content FROM messages) || '", "<msg>", "../../vault", "%2e%2e/vault", "team-*", "team-%",

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"crosstalk/internal/pgtest"
 )
 
 // fort is a hub with a shared key and named keys, and something to hide in the channel vault.
@@ -29,7 +31,20 @@ const treasure = "xyzzy"
 
 func build(t *testing.T) *fort {
 	t.Helper()
-	r := start(t, dbIn(t), env("MCP_API_KEY", "sesame-sesame"), "--log-level", "debug",
+	return buildOn(t, dbIn(t), env("MCP_API_KEY", "sesame-sesame"))
+}
+
+// onEachDatabase attacks a fort on SQLite and one on PostgreSQL, for what they may look at is for the database to keep.
+func onEachDatabase(t *testing.T, attack func(t *testing.T, f *fort)) {
+	t.Run("SQLite", func(t *testing.T) { attack(t, build(t)) })
+	t.Run("PostgreSQL", func(t *testing.T) {
+		attack(t, buildOn(t, "", env("MCP_API_KEY", "sesame-sesame", "DATABASE_URL", pgtest.Start(t))))
+	})
+}
+
+func buildOn(t *testing.T, db string, getenv func(string) string) *fort {
+	t.Helper()
+	r := start(t, db, getenv, "--log-level", "debug",
 		"--limit-failures", "0", "--limit-requests", "0", "--limit-publishes", "0") // an attack must not end because it is quick
 	f := &fort{t: t, url: r.url, c: client(t), hub: r, keys: map[string]string{"shared": "sesame-sesame", "none": "", "wrong": "ctk_AAAAAAAAAAAAAAAAAAAAAAAAAA"}, id: map[string]int64{}}
 	for name, k := range map[string]map[string]string{
