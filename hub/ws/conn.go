@@ -105,6 +105,32 @@ func (c *conn) read() {
 	}
 }
 
+// Large messages of all connections, which have at most maxMessage each.
+const (
+	largeText  = 64 << 10
+	largeTexts = 32               // at once; more wait for their turn
+	largeTime  = 20 * time.Second // to send one whose turn has come
+)
+
+// receive reads a message into t. A large one has a turn from then on until done, which may be called again, in vain: many
+// that come slowly would fill the memory. Who takes too long over it is cut off, as others wait.
+func (c *conn) receive(t *bytes.Buffer, r io.Reader) (done func(), err error) {
+	done = func() {}
+	if _, err = t.ReadFrom(io.LimitReader(r, largeText)); err != nil || t.Len() < largeText {
+		return done, err
+	}
+	select {
+	case c.srv.large <- struct{}{}:
+	case <-c.srv.ctx.Done():
+		return done, c.srv.ctx.Err()
+	}
+	done = sync.OnceFunc(func() { <-c.srv.large })
+	timer := time.AfterFunc(largeTime, c.kill)
+	defer timer.Stop()
+	_, err = t.ReadFrom(r)
+	return done, err
+}
+
 // take reads a message and does what it says.
 func (c *conn) take(typ websocket.MessageType, r io.Reader) error {
 	t := c.srv.texts.Get().(*bytes.Buffer)
@@ -114,7 +140,9 @@ func (c *conn) take(typ websocket.MessageType, r io.Reader) error {
 			c.srv.texts.Put(t)
 		}
 	}()
-	if _, err := t.ReadFrom(r); err != nil {
+	done, err := c.receive(t, r)
+	defer done()
+	if err != nil {
 		return err
 	}
 	if c.readErr != nil { // the library takes a socket's end between two parts of a message for the message's
@@ -128,6 +156,7 @@ func (c *conn) take(typ websocket.MessageType, r io.Reader) error {
 		return nil
 	}
 	c.obey(t.Bytes())
+	done()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.out) > maxAnswers && !c.dead {

@@ -309,3 +309,44 @@ func openFiles(t *testing.T) int {
 	}
 	return len(entries)
 }
+
+// TestLargeMessagesHaveTurns has as many clients send large messages as have turns, and not end them.
+func TestLargeMessagesHaveTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newBubble(t, auth.Config{})
+		large := append([]byte(`{"type":"ping"}`), bytes.Repeat([]byte(" "), 2*largeText)...)
+		begin := func(head byte) *peer {
+			p := h.connect("/ws")
+			p.read("welcome")
+			go p.write(masked(head, large))
+			return p
+		}
+		var slow []*peer
+		for range largeTexts {
+			slow = append(slow, begin(opText))
+		}
+		synctest.Wait()
+		waits := begin(fin | opText)
+		small := h.connect("/ws")
+		small.read("welcome")
+		small.say(`{"type":"ping"}`)
+		small.read("pong")
+		if n := len(h.srv.large); n != largeTexts {
+			t.Errorf("%d have a turn", n)
+		}
+		began := time.Now()
+		waits.read("pong")
+		if took := time.Since(began); took > largeTime {
+			t.Errorf("its turn came after %s", took)
+		}
+		for _, p := range slow {
+			if _, err := p.next(); err == nil {
+				t.Error("who took too long is still served")
+			}
+		}
+		synctest.Wait()
+		if n := len(h.srv.large); n != 0 {
+			t.Errorf("%d turns are left", n)
+		}
+	})
+}

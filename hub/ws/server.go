@@ -43,6 +43,7 @@ type Server struct {
 	ctx     context.Context // of commands and of reading the log; ends with Run
 	cancel  context.CancelFunc
 	left    chan struct{} // size 1: a connection has gone
+	large   chan struct{} // has one for each large message that is read or obeyed
 	queue   runQueue
 	batches sync.Pool
 	texts   sync.Pool
@@ -68,7 +69,7 @@ const (
 
 // New makes a Server. Connections that come before Run runs are accepted, and wait for it.
 func New(o Options) *Server {
-	s := &Server{hub: o.Hub, gate: o.Gate, version: o.Version, log: o.Log, meter: o.Meter, left: make(chan struct{}, 1)}
+	s := &Server{hub: o.Hub, gate: o.Gate, version: o.Version, log: o.Log, meter: o.Meter, left: make(chan struct{}, 1), large: make(chan struct{}, largeTexts)}
 	if s.meter == nil {
 		s.meter = &meter.Door{}
 	}
