@@ -225,7 +225,7 @@ func largeMessages(t *testing.T, db database) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []int{4, 4, 0} {
+	for _, want := range []int{2, 2, 2, 2, 0} {
 		if got, err := s.pruneBatch(t.Context(), p); err != nil || got != want {
 			t.Errorf("a batch removed %d, %v; want %d", got, err, want)
 		}
@@ -243,7 +243,7 @@ func TestABatchThatTakesLongIsFollowedByASmallerOne(t *testing.T) {
 	}{
 		{0, pruneBatch}, {pruneHold, pruneBatch}, {pruneHold + 1, pruneBatch / 2}, {time.Second, pruneBatch / 4},
 		{pruneHold / 2, pruneBatch / 4}, {pruneHold/2 - 1, pruneBatch / 2},
-		{time.Second, 125}, {time.Second, 62}, {time.Second, 31}, {time.Second, pruneLeast}, {time.Second, pruneLeast},
+		{time.Second, pruneBatch / 4}, {time.Second, pruneBatch / 8}, {time.Second, pruneBatch / 16}, {time.Second, pruneLeast}, {time.Second, pruneLeast},
 	} {
 		if p.adapt(c.took); p.size != c.want {
 			t.Errorf("%d: after a batch of %v the next is %d, not %d", i, c.took, p.size, c.want)

@@ -18,10 +18,10 @@ const (
 	lookEvery  = 20                     // of these, whether it has or not
 	tendTurn   = 500 * time.Millisecond // then the lock is let go: a process that opens the database waits for it
 	pruneEvery = 10 * time.Minute
-	pruneBatch = 500                    // rows a transaction, at most: 3 ms
-	pruneBytes = 1 << 20                // of content in them
-	pruneHold  = 10 * time.Millisecond  // that a batch should take
-	pruneLeast = 20                     // rows in one, where it takes longer
+	pruneBatch = 200                    // rows a transaction, at most: 1.3 ms
+	pruneBytes = 512 << 10              // of content in them
+	pruneHold  = 5 * time.Millisecond   // that a batch should take
+	pruneLeast = 10                     // rows in one, where it takes longer
 	renewTurn  = 100 * time.Millisecond // of each turn, for an index that is made anew
 
 	activityKept = 8 * 24 * time.Hour // an hour's counts
