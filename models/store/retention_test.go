@@ -78,8 +78,9 @@ func newestOfAChannel(t *testing.T, db database) {
 	if err != nil || len(list) != 1 || *list[0].Unread != 4 || list[0].MessageCount != 4 || *list[0].KeepMessages != 4 || *list[0].KeepDays != 0 {
 		t.Errorf("%+v, %v", list, err)
 	}
+	s.young = 0 // by the index alone, which may know what is gone, and newer
 	for _, ch := range []string{"", "busy"} {
-		found, err := s.Search(t.Context(), models.Search{Text: "5", Channel: ch})
+		found, err := s.Search(t.Context(), models.Search{Text: "5", Channel: ch, Limit: 1})
 		if want := map[string][]int64{"": {15}, "busy": nil}[ch]; err != nil || !slices.Equal(idsOf(found), want) {
 			t.Errorf("in %q found: %v, %v", ch, idsOf(found), err)
 		}
