@@ -1,6 +1,6 @@
 # make test    everything that CI runs, and nothing that CI does not
 # make lint    more linters, where they are installed or can be reached
-# make bench   every benchmark
+# make bench   every benchmark, in about five minutes on a machine at rest
 # make soak    breaks things around the program for SECONDS and follows every message; SEED= plays one again, STORE=sqlite or postgres
 # make graph   what reads cost from 10,000 to 5 million messages, drawn into docs/img/scale.svg (half an hour)
 # make build   ./crosstalk, one static binary
@@ -57,7 +57,7 @@ lint:
 	else echo 'vuln.go.dev cannot be reached: govulncheck was not run.'; fi
 
 bench:
-	go test -run '^$$' -bench . -benchmem ./...
+	go test -run '^$$' -bench . -benchmem -timeout 20m ./...
 
 # What the random choices follow from, 0 for others each time; and the database, empty for both at the same time.
 SECONDS = 300
