@@ -54,6 +54,7 @@ func (c *conn) Read(p []byte) (n int, err error) {
 		n = copy(p, c.ahead)
 		c.ahead = c.ahead[n:]
 	default:
+		c.ahead = nil // a conversation lasts, and would keep its 512 bytes
 		n, err = c.Conn.Read(p)
 	}
 	return n, err
