@@ -16,6 +16,7 @@ import (
 const (
 	silence  = 50 * time.Second // what clients and proxies allow a call that shows no sign of life
 	progress = 15 * time.Second
+	stride   = 250 * time.Millisecond // at whose multiples waits report, so that the process wakes up for many of them at once
 )
 
 // waiting is what one wait was asked to do.
@@ -97,9 +98,9 @@ func (b *Bridge) report(ctx context.Context, c *Call, w waiting) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup
 	done.Go(func() {
-		ticker := time.NewTicker(progress)
-		defer ticker.Stop()
 		began := time.Now()
+		timer := time.NewTimer(untilReport())
+		defer timer.Stop()
 		for passed := time.Duration(0); passed == 0 || passed < w.most; passed = time.Since(began).Round(time.Second) {
 			if err := c.Progress(ctx, passed.Seconds(), fmt.Sprintf("waiting in #%s for %s", w.ask.Channel, passed)); err != nil {
 				b.log.Debug("progress was not sent", "error", err)
@@ -107,7 +108,8 @@ func (b *Bridge) report(ctx context.Context, c *Call, w waiting) (stop func()) {
 			select {
 			case <-ctx.Done():
 				return
-			case <-ticker.C:
+			case <-timer.C:
+				timer.Reset(untilReport())
 			}
 		}
 	})
@@ -116,6 +118,9 @@ func (b *Bridge) report(ctx context.Context, c *Call, w waiting) (stop func()) {
 		done.Wait()
 	}
 }
+
+// untilReport is about progress, up to a moment at which other waits report, too.
+func untilReport() time.Duration { return time.Until(time.Now().Add(progress).Round(stride)) }
 
 // cameTo writes the messages that ended a wait.
 func (b *Bridge) cameTo(a *fence.Answer, w waiting, r *hub.Reading) {

@@ -71,18 +71,18 @@ func (h *Hub) Check(ctx context.Context, who models.Principal, ask Ask) (*Readin
 		return nil, err
 	}
 	if ask.After == nil && slices.ContainsFunc(spans, func(s span) bool { return s.first }) && ask.Channel != models.Every {
-		return h.newest(ctx, who, ask, spans)
+		return h.newest(ctx, who, ask, spans, nil)
 	}
 	r, err := h.unread(ctx, ask, spans)
 	if err != nil || len(r.Messages) > 0 || ask.After != nil {
 		return r, err
 	}
-	old, err := h.newest(ctx, who, ask, nil)
-	if err != nil {
-		return nil, err
+	later := r.end + 1 // what has come by now is unread
+	old, err := h.newest(ctx, who, ask, nil, &later)
+	if err == nil {
+		old.Old, old.Gap, old.spans, old.end, old.LastID = true, r.Gap, r.spans, r.end, min(old.LastID, r.end)
 	}
-	old.Old, old.Gap, old.spans = true, r.Gap, r.spans
-	return old, nil
+	return old, err
 }
 
 // look reads for nobody in particular.
@@ -91,7 +91,7 @@ func (h *Hub) look(ctx context.Context, who models.Principal, ask Ask) (*Reading
 		return nil, err
 	}
 	if ask.After == nil {
-		return h.newest(ctx, who, ask, nil)
+		return h.newest(ctx, who, ask, nil, nil)
 	}
 	return h.unread(ctx, ask, []span{{channel: ask.Channel, from: *ask.After}})
 }
@@ -209,9 +209,9 @@ func (r *Reading) endAt(ctx context.Context, end int64) error {
 	return nil
 }
 
-// newest reads the newest messages. On an instance's first look, spans say which channels it will
-// have read by that.
-func (h *Hub) newest(ctx context.Context, who models.Principal, ask Ask, spans []span) (*Reading, error) {
+// newest reads the newest messages, of those before an id if one is given. On an instance's first look, spans say which
+// channels it will have read by that.
+func (h *Hub) newest(ctx context.Context, who models.Principal, ask Ask, spans []span, before *int64) (*Reading, error) {
 	r := &Reading{hub: h, ask: ask, newest: true, spans: spans}
 	channels := []string{ask.Channel}
 	if ask.Channel == models.Every {
@@ -225,7 +225,7 @@ func (h *Hub) newest(ctx context.Context, who models.Principal, ask Ask, spans [
 		}
 	}
 	for _, ch := range channels {
-		page, err := h.store.Page(ctx, models.Query{Channel: ch, Limit: ask.Limit})
+		page, err := h.store.Page(ctx, models.Query{Channel: ch, Limit: ask.Limit, Before: before})
 		if err != nil {
 			return nil, err
 		}

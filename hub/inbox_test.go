@@ -280,3 +280,29 @@ func unseen(t *testing.T, h *Hub, others []models.Receipt, arrived map[int64]boo
 		}
 	}
 }
+
+// What comes between the look at what is unread and the one at what was read before is unread.
+func TestWhatComesDuringALookIsNew(t *testing.T) {
+	h := fresh(t)
+	register(t, h, "me")
+	ask := Ask{Channel: "x", Instance: "me", Conn: "c1"}
+	check(t, h, ask, true)
+	next := make(chan int)
+	go func() {
+		for i := range next {
+			say(t, h, "x", "bob", fmt.Sprint(i))
+		}
+	}()
+	defer close(next)
+	for i := range 200 {
+		next <- i
+		for came := false; !came; {
+			for _, text := range check(t, h, ask, true) {
+				if text == fmt.Sprint("=", i) {
+					t.Fatalf("%d was never shown, and then as read before", i)
+				}
+				came = came || text == fmt.Sprint(i)
+			}
+		}
+	}
+}

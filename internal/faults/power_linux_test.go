@@ -103,7 +103,7 @@ func lazyCrosstalk(t *testing.T) string {
 		t.Fatal(err)
 	}
 	changed := string(text)
-	for from, to := range map[string]string{`"synchronous(FULL)"`: `"synchronous(NORMAL)"`, `sync != 2`: `sync != 1`} {
+	for from, to := range map[string]string{`"synchronous = FULL"`: `"synchronous(NORMAL)"`, `sync != 2`: `sync != 1`} {
 		if strings.Count(changed, from) != 1 {
 			t.Fatalf("%s has not %s once: this test does not know any more how commits are made to wait for the disk", source, from)
 		}
