@@ -209,13 +209,16 @@ func (x *soak) end(t *testing.T) {
 	x.arrive(t, x.followers)
 	x.stopReads()
 	x.reads.Wait()
+	if x.failed() == nil { // else what follows would only be its consequence
+		x.compare(t)
+	}
 	for _, a := range x.agents {
 		a.at = x.nodes[0].at
 		a.finish(t.Context())
 	}
 	x.client.CloseIdleConnections()
-	if x.failed() == nil { // else what follows would only be its consequence
-		x.compare(t)
+	if x.failed() == nil {
+		x.leave(t)
 	}
 	for _, err := range x.all() {
 		t.Error(err)
@@ -225,7 +228,7 @@ func (x *soak) end(t *testing.T) {
 	}
 }
 
-// compare looks at what is left: in the database, of the nodes, and in what they logged.
+// compare looks at what is stored in the end.
 func (x *soak) compare(t *testing.T) {
 	t.Helper()
 	for _, problem := range x.ledger.close(x.inside(t)) {
@@ -234,6 +237,12 @@ func (x *soak) compare(t *testing.T) {
 	if x.ledger.acked.Load() == 0 {
 		x.failf("nothing was acknowledged, so nothing is proved")
 	}
+	x.verify()
+}
+
+// leave ends the nodes, and looks at what they held and logged.
+func (x *soak) leave(t *testing.T) {
+	t.Helper()
 	for _, n := range x.nodes {
 		x.levels.settle(t, n)
 		if code, _ := n.stop(t); code != 0 {
@@ -241,7 +250,6 @@ func (x *soak) compare(t *testing.T) {
 		}
 		n.lacksTrace(t)
 	}
-	x.verify()
 	x.levels.judge()
 }
 
