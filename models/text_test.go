@@ -186,3 +186,16 @@ func FuzzWords(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkWords cuts a message of 200 bytes, of ASCII and not.
+func BenchmarkWords(b *testing.B) {
+	plain := strings.Repeat("The quick words of agents, cut ", 7)[:200]
+	for name, text := range map[string]string{"ascii": plain, "other": "é" + plain[2:]} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				Words(text)
+			}
+		})
+	}
+}
