@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -65,7 +66,7 @@ type Gate struct {
 	version int64       // of what was reviewed; owned by Run
 }
 
-// New makes a Gate, or tells in a sentence which setting is wrong.
+// New makes a Gate, or tells in a sentence each which settings are wrong.
 func New(c Config) (*Gate, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -75,41 +76,51 @@ func New(c Config) (*Gate, error) {
 		keys: c.Keys, limits: c.Limits, seen: audit.New(c.Keys), signin: c.Challenge, invites: c.Invites, kick: make(chan struct{}, 1), version: -1,
 	}
 	g.keyed.Store(g.shared)
-	for _, r := range c.Key {
-		if r <= ' ' || r > '~' {
-			return nil, models.Errorf(models.Invalid, "the key contains a blank, a control character or a letter beyond ASCII: use visible ASCII characters only")
-		}
-	}
 	g.keyHash, g.keyText = sha256.Sum256([]byte(c.Key)), access.Hash(c.Key)
+	if err := g.read(c); err != nil {
+		return nil, err
+	}
+	return g, g.open(c)
+}
+
+// read understands settings, or tells of each that is wrong.
+func (g *Gate) read(c Config) error {
+	var wrong []error
+	say := func(format string, args ...any) {
+		wrong = append(wrong, models.Errorf(models.Invalid, format, args...))
+	}
+	if strings.ContainsFunc(c.Key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		say("the key contains a blank, a control character or a letter beyond ASCII: use visible ASCII characters only")
+	}
 	if c.ServerURL != "" {
 		own, ok := parseServerURL(c.ServerURL)
 		if !ok {
-			return nil, models.Errorf(models.Invalid, "the server URL must look like https://bus.example.com, without user, query or fragment")
+			say("the server URL must look like https://bus.example.com, without user, query or fragment")
 		}
 		g.own = own
 	}
 	for _, s := range c.TrustedProxies {
 		p, err := parseProxy(s)
 		if err != nil {
-			return nil, err
+			wrong = append(wrong, err)
 		}
 		g.proxies = append(g.proxies, p)
 	}
 	for _, s := range c.AllowedHosts {
 		host, port, ok := splitHost(s)
 		if !ok {
-			return nil, models.Errorf(models.Invalid, "the allowed host %q must be a name, with a port or without, such as bus.example.com", s)
+			say("the allowed host %q must be a name, with a port or without, such as bus.example.com", s)
 		}
 		g.hosts[authority{host, port}] = true
 	}
 	for _, s := range c.AllowedOrigins {
 		o, ok := parseOrigin(s)
 		if !ok {
-			return nil, models.Errorf(models.Invalid, "the allowed origin %q must be a scheme, a host and perhaps a port, such as https://app.example.com", s)
+			say("the allowed origin %q must be a scheme, a host and perhaps a port, such as https://app.example.com", s)
 		}
 		g.origins[o] = true
 	}
-	return g, g.open(c)
+	return errors.Join(wrong...)
 }
 
 // open finds out which credentials there are.

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -76,7 +77,10 @@ func (c *configCommand) list(p *process, k *kong.Context) (list []setting) {
 		case given[f.Name]:
 			s.From = "flag"
 		case p.filled(f.Name):
-			s.From = p.variables[f.Name]
+			s.From = p.environment.used[f.Name]
+		}
+		if wrong := p.environment.wrong[f.Name]; wrong != "" && !given[f.Name] {
+			s.Value = shown(f.Name, wrong)
 		}
 		list = append(list, s)
 	}
@@ -135,7 +139,7 @@ func shown(flag, value string) string {
 
 // faults says of every setting that cannot be what is wrong with it, before anything is opened.
 func (s *serveCommand) faults(p *process) error {
-	var all []error
+	all := slices.Clone(p.environment.faults)
 	if _, err := auth.New(s.gate(newLog(p.stderr, s.LogLevel, s.LogFormat))); err != nil {
 		all = append(all, usageError{err})
 	}
@@ -156,8 +160,6 @@ func (s *serveCommand) faults(p *process) error {
 	}
 	all = append(all, s.Waits.check(), s.Limits.check())
 	db, err := s.database(p)
-	if err == nil {
-		_, err = db.with(s.serverSettings)
-	}
-	return errors.Join(append(all, err)...)
+	_, unfit := db.with(s.serverSettings)
+	return errors.Join(append(all, err, unfit)...)
 }

@@ -71,20 +71,37 @@ func TestConfigShowsNoSecret(t *testing.T) {
 // TestEveryWrongSettingHasASentence holds for what is shown, and for the start.
 func TestEveryWrongSettingHasASentence(t *testing.T) {
 	getenv := env("PORT", "http", "CLEANUP_DAYS", "-1", "CROSSTALK_PPROF", "0.0.0.0:1", "CROSSTALK_RUN_AS", "root", "CROSSTALK_WAIT_CEILING", "-1",
-		"CROSSTALK_LIMIT_WAITS", "-1", "DATABASE_URL", "mysql://x", "SERVER_URL", "ftp://x")
+		"CROSSTALK_MUTUAL_GRACE", "0", "CROSSTALK_LIMIT_WAITS", "-1", "CROSSTALK_LIMIT_MIB", "-1", "CROSSTALK_LIMIT_REQUESTS", "NaN", "DATABASE_URL", "mysql://x", "CROSSTALK_LISTEN_URL", "x",
+		"CROSSTALK_DATABASE_CONNECTIONS", "1", "SERVER_URL", "ftp://x", "CROSSTALK_KEY", "a b", "CROSSTALK_TRUSTED_PROXY", "10.0.0.0/99,::1,x", "CROSSTALK_ALLOWED_HOST", "a/b",
+		"CROSSTALK_ALLOWED_ORIGIN", "x", "CROSSTALK_KEEP_MESSAGES", "7", "CROSSTALK_LIMIT_CHANNELS", "many", "CROSSTALK_LIMIT_CHANNEL_MIB", "99999999999999999999",
+		"CROSSTALK_COMPAT", "perhaps", "CROSSTALK_LOG_LEVEL", "loud", "CROSSTALK_LIMIT_PUBLISHES", "two")
 	for _, command := range []string{"config", "serve"} {
 		got := does(t, getenv, "", command)
 		if got.code != 2 {
 			t.Fatalf("%s: exit code %d, %v", command, got.code, got.err)
 		}
 		said := strings.Split(got.err.Error(), "\n")
-		if len(said) != 8 {
-			t.Errorf("%s has %d sentences for 8 settings:\n%v", command, len(said), got.err)
+		if len(said) != 24 {
+			t.Errorf("%s has %d sentences for 24 faults:\n%v", command, len(said), got.err)
 		}
-		for _, want := range []string{"port to listen on", "--cleanup-days", "--pprof", "--run-as", "--wait-ceiling", "CROSSTALK_LIMIT_WAITS", "database URL", "server URL"} {
+		for _, want := range []string{
+			"port to listen on", "--cleanup-days", "--pprof", "--run-as", "--wait-ceiling", "--mutual-grace", "CROSSTALK_LIMIT_WAITS", "CROSSTALK_LIMIT_MIB", "CROSSTALK_LIMIT_REQUESTS",
+			"database URL", "listen URL", "--database-connections", "server URL", "the key contains", "10.0.0.0/99", `"x"`, "allowed host", "allowed origin", "--keep-messages",
+			`--limit-channels must be a whole number, not "many" (from CROSSTALK_LIMIT_CHANNELS)`, "--limit-channel-mib must be a whole number", `--compat must be true or false, not "perhaps"`,
+			`--log-level must be one of debug, info, warn, error, not "loud" (from CROSSTALK_LOG_LEVEL)`, `--limit-publishes must be a number, not "two"`,
+		} {
 			if !strings.Contains(got.err.Error(), want) {
 				t.Errorf("%s says nothing of %s:\n%v", command, want, got.err)
 			}
 		}
+		if all := strings.Join(strings.Fields(got.out), " "); command == "config" && (!strings.Contains(all, "--limit-channels many CROSSTALK_LIMIT_CHANNELS") || !strings.Contains(all, "--log-level loud ")) {
+			t.Errorf("what could not be understood is not shown:\n%s", got.out)
+		}
+	}
+	if got := does(t, getenv, "", "stats"); got.code != 2 || !strings.Contains(got.err.Error(), "database URL") {
+		t.Errorf("stats: %d, %v", got.code, got.err)
+	}
+	if got := does(t, env("CROSSTALK_PUSH", "perhaps", "CROSSTALK_LOG_LEVEL", "loud"), "", "mcp"); got.code != 2 || strings.Count(got.err.Error(), "\n") != 1 {
+		t.Errorf("another command than serve: %d, %v", got.code, got.err)
 	}
 }

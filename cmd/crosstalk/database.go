@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -46,10 +47,7 @@ func (d databaseSettings) database(p *process) (database, error) {
 	case given:
 		return database{}, misuse("--db and --database-url name two databases: give one of them")
 	}
-	if err := checkDatabaseURL("database URL", d.DatabaseURL); err != nil {
-		return database{}, err
-	}
-	return database{url: d.DatabaseURL, listen: d.DatabaseURL}, nil
+	return database{url: d.DatabaseURL, listen: d.DatabaseURL}, checkDatabaseURL("database URL", d.DatabaseURL)
 }
 
 // with adds what only those say that stay.
@@ -58,14 +56,15 @@ func (d database) with(s serverSettings) (database, error) {
 	if d.url == "" {
 		return d, nil
 	}
+	var few, other error
 	if s.Connections < store.MinConnections {
-		return d, misuse("--database-connections must be at least %d, not %d", store.MinConnections, s.Connections)
+		few = misuse("--database-connections must be at least %d, not %d", store.MinConnections, s.Connections)
 	}
 	if s.ListenURL != "" {
 		d.listen = s.ListenURL
-		return d, checkDatabaseURL("listen URL", s.ListenURL)
+		other = checkDatabaseURL("listen URL", s.ListenURL)
 	}
-	return d, nil
+	return d, errors.Join(few, other)
 }
 
 // checkDatabaseURL does not repeat what it refuses: there may be a password in it.

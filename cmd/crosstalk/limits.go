@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"reflect"
 
 	"crosstalk/hub/limits"
@@ -24,13 +25,14 @@ type limitSettings struct {
 }
 
 func (s *limitSettings) check() error {
+	var all []error
 	fields := reflect.ValueOf(*s)
 	for f, v := range fields.Fields() {
 		if v.CanFloat() && !(v.Float() >= 0 && v.Float() <= 1e9) || v.CanInt() && (v.Int() < 0 || v.Int() > 1e9) {
-			return misuse("%s must be a number from 0, which is no limit, to a billion, not %v", f.Tag.Get("from"), v)
+			all = append(all, misuse("%s must be a number from 0, which is no limit, to a billion, not %v", f.Tag.Get("from"), v))
 		}
 	}
-	return nil
+	return errors.Join(all...)
 }
 
 func (s *limitSettings) limits() *limits.Limits {

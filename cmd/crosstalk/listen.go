@@ -32,12 +32,14 @@ func loopback(port string) []place {
 func (s *serveCommand) places(keyed bool) (places []place, why string, err error) {
 	switch {
 	case len(s.Addr) > 0:
+		var wrong []error
 		for _, addr := range s.Addr {
 			these, err := parsePlace(addr)
-			if err != nil {
-				return nil, "", err
-			}
+			wrong = append(wrong, err)
 			places = append(places, these...)
+		}
+		if err := errors.Join(wrong...); err != nil {
+			return nil, "", err
 		}
 	case s.Port == "":
 		places = loopback(defaultPort)

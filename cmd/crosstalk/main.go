@@ -58,11 +58,11 @@ type process struct {
 	getenv         func(string) string // for what is no setting, such as HOME
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	variables      map[string]string // flag to the variable that filled it
+	environment    *environment
 }
 
 // filled says that a flag has its value from a variable, if it has one.
-func (p *process) filled(flag string) bool { return p.variables[flag] != "" }
+func (p *process) filled(flag string) bool { return p.environment.used[flag] != "" }
 
 // commands is the command line: one field for each subcommand.
 type commands struct {
@@ -127,12 +127,21 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 		return faultsOf(err)
 	case helped:
 		return nil
-	case err != nil && args[0] == "hook":
-		return env.explain(err) // to who calls hooks, the exit code of misuse means something else
-	case err != nil:
-		return usageError{env.explain(err)}
+	case err == nil && len(env.faults) > 0 && !tellsOfSettings(parsed):
+		err = errors.Join(env.faults...)
 	}
-	return faultsOf(parsed.Run(&process{ctx: ctx, getenv: getenv, stdin: stdin, stdout: outlet{stdout}, stderr: stderr, variables: env.used}))
+	switch {
+	case err != nil && args[0] == "hook":
+		return errors.New(err.Error()) // to who calls hooks, the exit code of misuse means something else
+	case err != nil:
+		return usageError{err}
+	}
+	return faultsOf(parsed.Run(&process{ctx: ctx, getenv: getenv, stdin: stdin, stdout: outlet{stdout}, stderr: stderr, environment: env}))
+}
+
+// tellsOfSettings is for commands that say what is wrong with all settings, not only with those that cannot be understood.
+func tellsOfSettings(parsed *kong.Context) bool {
+	return parsed.Command() == "serve" || parsed.Command() == "config"
 }
 
 // terminal says whether a person sits at in, and no program.
@@ -146,7 +155,7 @@ func terminal(in io.Reader) bool {
 }
 
 func newParser(c *commands, getenv func(string) string, stdout, stderr io.Writer) (*kong.Kong, *environment, error) {
-	env := &environment{getenv: getenv, used: map[string]string{}}
+	env := &environment{getenv: getenv, used: map[string]string{}, wrong: map[string]string{}}
 	k, err := kong.New(c,
 		kong.Name("crosstalk"),
 		kong.Description(about),

@@ -115,8 +115,8 @@ func TestMisuseIsToldInOneSentence(t *testing.T) {
 		{[]string{"sevre"}, env(), `unexpected argument sevre, did you mean "serve"?`},
 		{[]string{"serve", "--colour"}, env(), "unknown flag --colour"},
 		{[]string{"serve", "--cleanup-days", "many"}, env(), `--cleanup-days: expected a valid 64 bit int but got "many"`},
-		{[]string{"serve"}, env("CLEANUP_DAYS", "many"), `"many" (from CLEANUP_DAYS)`},
-		{[]string{"serve"}, env("CROSSTALK_LOG_LEVEL", "loud"), `--log-level must be one of "debug","info","warn","error" but got "loud" (from CROSSTALK_LOG_LEVEL)`},
+		{[]string{"serve"}, env("HOME", "/x", "CLEANUP_DAYS", "many"), `--cleanup-days must be a whole number, not "many" (from CLEANUP_DAYS)`},
+		{[]string{"serve"}, env("HOME", "/x", "CROSSTALK_LOG_LEVEL", "loud"), `--log-level must be one of debug, info, warn, error, not "loud" (from CROSSTALK_LOG_LEVEL)`},
 		{[]string{"completion"}, env(), `expected "<shell>"`},
 		{[]string{"completion", "tcsh"}, env(), `<shell> must be one of "bash","zsh","fish" but got "tcsh"`},
 	} {

@@ -23,13 +23,14 @@ type waitSettings struct {
 }
 
 func (w waitSettings) check() error {
+	var all []error
 	if w.WaitCeiling <= 0 || w.WaitCeiling > 24*60 {
-		return misuse("--wait-ceiling must be minutes, more than 0 and at most a day, not %v", w.WaitCeiling)
+		all = append(all, misuse("--wait-ceiling must be minutes, more than 0 and at most a day, not %v", w.WaitCeiling))
 	}
 	if w.MutualGrace <= 0 || w.MutualGrace > 24*60*60*1000 {
-		return misuse("--mutual-grace must be milliseconds, more than 0 and at most a day, not %d", w.MutualGrace)
+		all = append(all, misuse("--mutual-grace must be milliseconds, more than 0 and at most a day, not %d", w.MutualGrace))
 	}
-	return nil
+	return errors.Join(all...)
 }
 
 func (w waitSettings) ceiling() time.Duration {
