@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,6 +40,8 @@ const tries = 3
 // Write copies the database at db into a new file.
 func Write(ctx context.Context, db, file string, opt Options) (r Report, err error) {
 	switch info, err := os.Stat(file); {
+	case partOf(db, file):
+		return r, fmt.Errorf("%s belongs to the database: name another file", file)
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return r, err
@@ -72,10 +76,38 @@ func there(file string) error {
 	return fmt.Errorf("%s is there already: name another file, or say --force to replace it", file)
 }
 
-// sameFile tells whether a file is the database, by whatever name.
+// sameFile tells whether a file, or a folder, is that of the other name.
 func sameFile(db string, info fs.FileInfo) bool {
 	own, err := os.Stat(db)
 	return err == nil && os.SameFile(own, info)
+}
+
+// partOf tells whether a file has the name of one that stands beside the database, be it there or not: to replace the log
+// would lose what was acknowledged, and a log that is none of its own spoils a database.
+func partOf(db, file string) bool {
+	names := []string{db}
+	if real, err := filepath.EvalSymlinks(db); err == nil {
+		names = append(names, real)
+	}
+	folder, err := os.Stat(filepath.Dir(file))
+	if err != nil {
+		return false
+	}
+	for _, name := range names {
+		end, is := cutFold(filepath.Base(file), filepath.Base(name))
+		if is && slices.Contains([]string{"-wal", "-shm", "-journal", ".lock", ".bell", ".next", ".turn"}, end) && sameFile(filepath.Dir(name), folder) {
+			return true
+		}
+	}
+	return false
+}
+
+// cutFold returns what of a name follows a beginning, without regard to upper and lower case, as some file systems have none.
+func cutFold(name, beginning string) (end string, found bool) {
+	if len(name) < len(beginning) || !strings.EqualFold(name[:len(beginning)], beginning) {
+		return "", false
+	}
+	return strings.ToLower(name[len(beginning):]), true
 }
 
 // beside is a name that nobody has, in the same folder.

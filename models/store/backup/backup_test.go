@@ -134,6 +134,35 @@ func TestACopyIsOfOneMomentWhileOthersWrite(t *testing.T) {
 	}
 }
 
+func TestACopyIsPutOverNoPartOfTheDatabase(t *testing.T) {
+	dir := t.TempDir()
+	path, other := filepath.Join(dir, "bus.db"), filepath.Join(t.TempDir(), "link.db")
+	s, _ := open(t, path)
+	post(t, s, "kept")
+	if err := os.Symlink(path, other); err != nil {
+		t.Skip(err)
+	}
+	before := files(t, dir)
+	for _, db := range []string{path, other} {
+		for _, end := range []string{"", "-wal", "-WAL", "-shm", "-journal", ".lock", ".bell", ".next", ".turn"} {
+			for _, file := range []string{path + end, filepath.Join(dir, "..", filepath.Base(dir), "bus.db"+end), db + end} {
+				if _, err := backup.Write(t.Context(), db, file, backup.Options{Force: true}); err == nil || !strings.Contains(err.Error(), "name another file") {
+					t.Errorf("of %s onto %s: %v", db, file, err)
+				}
+			}
+		}
+	}
+	if _, err := backup.Write(t.Context(), path, path+".copy", backup.Options{Force: true}); err != nil {
+		t.Error(err)
+	}
+	if got := files(t, dir); len(got) != len(before)+1 {
+		t.Errorf("there is %v, there was %v", got, before)
+	}
+	if got := everything(t, s); len(got) != 1 {
+		t.Errorf("%q are left", got)
+	}
+}
+
 func TestACopyOverwritesNothingUnasked(t *testing.T) {
 	dir := t.TempDir()
 	path, file := filepath.Join(dir, "bus.db"), filepath.Join(dir, "copy.db")

@@ -35,6 +35,27 @@ func Status(ctx context.Context, path string) (version int, known []string, err 
 	return version, known, db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version)
 }
 
+// ours refuses a database in which another program keeps something, and leaves it as it is. Of one that cannot be looked at
+// nothing is said here: to open it tells why.
+func ours(ctx context.Context, path string) error {
+	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+		return nil
+	}
+	db, _, err := ReadOnly(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	var has, theirs string
+	err = db.QueryRowContext(ctx, `SELECT coalesce(max(CASE WHEN name = 'bus' THEN name END), ''), coalesce(min(name), '')
+		FROM sqlite_master WHERE type = 'table'`).Scan(&has, &theirs)
+	if err != nil || has != "" || theirs == "" {
+		return nil
+	}
+	return fmt.Errorf("it belongs to another program, which keeps %s in it: name another file with --db. "+
+		"What a cross-claude-mcp has kept is taken over by crosstalk import cross-claude FILE", theirs)
+}
+
 // migrate brings the tables up to the newest version this build knows. Each version is one file,
 // applied in one transaction, forwards only.
 func migrate(ctx context.Context, db *sql.DB) error {

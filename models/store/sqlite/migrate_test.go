@@ -1,8 +1,10 @@
 package sqlite
 
 import (
+	"bytes"
 	"database/sql"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -85,36 +87,62 @@ func TestEveryOlderVersionIsBroughtUpToDate(t *testing.T) {
 	}
 }
 
-func TestAMigrationIsAllOrNothing(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "bus.db")
-	foreign, err := sql.Open(driver, dsn(path, "immediate"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Another program's table stands where ours should.
-	if _, err := foreign.Exec("CREATE TABLE messages (theirs TEXT); INSERT INTO messages VALUES ('kept')"); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
+func TestADatabaseOfAnotherProgramIsLeftAlone(t *testing.T) {
+	for _, table := range []string{"messages", "bookmarks"} {
+		path := filepath.Join(t.TempDir(), "theirs.db")
+		foreign, err := sql.Open(driver, dsn(path, "immediate"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := foreign.Exec("CREATE TABLE " + table + " (theirs TEXT); PRAGMA user_version = 3"); err != nil {
+			t.Fatal(err)
+		}
+		if err := foreign.Close(); err != nil {
+			t.Fatal(err)
+		}
+		before, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
 		db, err := Open(t.Context(), path)
 		if err == nil {
 			_ = db.Close()
 			t.Fatal("a foreign database was taken over")
 		}
-		if !strings.Contains(err.Error(), "migrate") {
+		if !strings.Contains(err.Error(), "belongs to another program, which keeps "+table+" in it") {
 			t.Error(err)
 		}
-		if got := schema(t, foreign); len(got) != 1 || !strings.HasPrefix(got[0], "messages: ") {
+		if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+			t.Errorf("it was changed, or cannot be read: %v", err)
+		}
+	}
+}
+
+func TestAMigrationIsAllOrNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bus.db")
+	broken, err := sql.Open(driver, dsn(path, "immediate"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A table stands where one of ours should.
+	if _, err := broken.Exec("CREATE TABLE messages (theirs TEXT); INSERT INTO messages VALUES ('kept')"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := migrate(t.Context(), broken); err == nil || !strings.Contains(err.Error(), "migrate") {
+			t.Error(err)
+		}
+		if got := schema(t, broken); len(got) != 1 || !strings.HasPrefix(got[0], "messages: ") {
 			t.Errorf("left behind: %q", got)
 		}
-		if got := read[string](t, foreign, "SELECT theirs FROM messages"); got != "kept" {
+		if got := read[string](t, broken, "SELECT theirs FROM messages"); got != "kept" {
 			t.Errorf("their row is %q", got)
 		}
-		if got := read[int](t, foreign, "PRAGMA user_version"); got != 0 {
+		if got := read[int](t, broken, "PRAGMA user_version"); got != 0 {
 			t.Errorf("version %d", got)
 		}
 	}
-	if err := foreign.Close(); err != nil {
+	if err := broken.Close(); err != nil {
 		t.Fatal(err)
 	}
 }

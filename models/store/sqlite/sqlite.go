@@ -45,6 +45,9 @@ type DB struct {
 // Open opens or creates the database file and brings its tables up to date. Call it with the Lock held: switching to WAL does not
 // wait for other processes as everything else does.
 func Open(ctx context.Context, path string) (*DB, error) {
+	if err := ours(ctx, path); err != nil {
+		return nil, err
+	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil { // the system says why, SQLite only that
 		return nil, fmt.Errorf("open the database: %w", err)
