@@ -18,8 +18,8 @@ type verifyCommand struct {
 func (*verifyCommand) Help() string {
 	return `Reads a database from end to end, as it is at one moment, and changes nothing: hubs may go on using it. It looks whether ids
 and times are in order, whether the sequence numbers of each channel have no hole, whether all counts are what they
-count, whether the search index has every message, and whether no read position is beyond the log. The exit code is 1 if
-anything is wrong.
+count, whether shared data is as long as is said of it, whether the search index has every message, and whether no read position is
+beyond the log. The exit code is 1 if anything is wrong.
 
 Examples:
 

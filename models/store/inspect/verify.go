@@ -3,6 +3,7 @@ package inspect
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,15 +26,21 @@ type verifier struct {
 	*Source
 	ctx      context.Context
 	tell     func(done, all int64)
-	bus      struct{ lastID, lastAt, prunedID, indexedID int64 }
+	bus      bus
 	messages int64
 	channels map[string]*channel
 	order    check
 }
 
+// bus is what the row says that orders the log.
+type bus struct {
+	id                                  string
+	lastID, lastAt, prunedID, indexedID int64
+}
+
 // channel is what was read of one.
 type channel struct {
-	count, first, last, seq, at, bytes int64
+	count, first, last, begin, seq, at, bytes int64 // begin is the seq of the first, seq that of the last
 }
 
 // check gathers the faults of one check.
@@ -52,8 +59,11 @@ func (c *check) fault(format string, args ...any) {
 // many messages were read, of how many.
 func (s *Source) Verify(ctx context.Context, tell func(done, all int64), say func(Finding) error) error {
 	v := &verifier{Source: s, ctx: ctx, tell: tell, channels: map[string]*channel{}}
-	err := s.tx.QueryRowContext(ctx, "SELECT last_id, last_at, pruned_id, indexed_id FROM bus").Scan(&v.bus.lastID, &v.bus.lastAt, &v.bus.prunedID, &v.bus.indexedID)
-	if err != nil {
+	err := s.tx.QueryRowContext(ctx, "SELECT bus_id, last_id, last_at, pruned_id, indexed_id FROM bus").Scan(&v.bus.id, &v.bus.lastID, &v.bus.lastAt, &v.bus.prunedID, &v.bus.indexedID)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return say(Finding{"ids", "fail", "the row that orders the log is missing: nothing can be held against it, and nothing be stored"})
+	case err != nil:
 		return err
 	}
 	for _, step := range []struct {
@@ -61,7 +71,7 @@ func (s *Source) Verify(ctx context.Context, tell func(done, all int64), say fun
 		run  func(*check) (good string, err error)
 	}{
 		{"file", v.checkFile}, {"ids", v.checkIDs}, {"seq", v.checkSeqs}, {"channels", v.checkChannels},
-		{"replies", v.checkReplies}, {"index", v.checkIndex}, {"positions", v.checkPositions},
+		{"replies", v.checkReplies}, {"data", v.checkData}, {"index", v.checkIndex}, {"positions", v.checkPositions},
 	} {
 		var c check
 		good, err := step.run(&c)
@@ -132,6 +142,9 @@ func (v *verifier) checkIDs(c *check) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if v.bus.id == "" {
+		c.fault("the database has no bus_id, by which clients tell it from others")
+	}
 	if want := max(last, v.bus.prunedID); v.bus.lastID != want {
 		c.fault("the log says that its last id is %d, it is %d", v.bus.lastID, want)
 	}
@@ -152,7 +165,7 @@ func (v *verifier) checkIDs(c *check) (string, error) {
 func (v *verifier) read(id, seq int64, name string, at, bytes int64) {
 	ch := v.channels[name]
 	if ch == nil {
-		ch = &channel{first: id, seq: seq - 1}
+		ch = &channel{first: id, begin: seq, seq: seq - 1}
 		v.channels[name] = ch
 	}
 	if seq != ch.seq+1 {
@@ -171,7 +184,7 @@ func (v *verifier) checkSeqs(c *check) (string, error) {
 }
 
 func (v *verifier) checkChannels(c *check) (string, error) {
-	n := 0
+	n, most := 0, int64(0)
 	left := maps.Clone(v.channels)
 	const query = `SELECT c.name, c.last_seq, c.message_count, coalesce(c.last_id, 0), coalesce(c.last_message_at, 0), c.pruned_id, coalesce(u.bytes, 0)
 		FROM channels AS c LEFT JOIN usage AS u ON u.channel = c.name ORDER BY c.name`
@@ -182,10 +195,11 @@ func (v *verifier) checkChannels(c *check) (string, error) {
 			return err
 		}
 		n++
+		most = max(most, pruned)
 		is := left[name]
 		delete(left, name)
 		if is == nil {
-			if is = (&channel{seq: seq, last: last, at: at, first: pruned + 1}); seq > 0 && last != pruned {
+			if is = (&channel{seq: seq, last: last, at: at, first: pruned + 1, begin: 1}); seq > 0 && (last != pruned || pruned == 0) {
 				c.fault("channel %s says that its last message is %d, it has none and lost those up to %d to retention", name, last, pruned)
 			}
 		}
@@ -200,6 +214,9 @@ func (v *verifier) checkChannels(c *check) (string, error) {
 				c.fault("channel %s says %s is %d, it is %d", name, f.what, f.says, f.has)
 			}
 		}
+		if pruned == 0 && is.begin != 1 {
+			c.fault("channel %s begins with seq %d, although nothing was removed from it", name, is.begin)
+		}
 		if is.first <= pruned {
 			c.fault("channel %s says that all up to %d were removed, %d is there", name, pruned, is.first)
 		}
@@ -208,7 +225,13 @@ func (v *verifier) checkChannels(c *check) (string, error) {
 	for _, name := range slices.Sorted(maps.Keys(left)) {
 		c.fault("there are messages in %s, but no such channel", name)
 	}
-	return fmt.Sprintf("%d, and their counts are right", n), err
+	if err == nil && most != v.bus.prunedID {
+		c.fault("the log says that retention removed up to %d, of the channels none lost more than up to %d", v.bus.prunedID, most)
+	}
+	return fmt.Sprintf("%d, and their counts are right", n), errors.Join(err, v.counts(c, map[string]string{
+		"sums of bytes are of no channel": "SELECT count(*) FROM usage WHERE channel NOT IN (SELECT name FROM channels)",
+		"participants are in no channel":  "SELECT count(*) FROM participants WHERE channel NOT IN (SELECT name FROM channels)",
+	}))
 }
 
 func (v *verifier) checkReplies(c *check) (string, error) {
@@ -222,43 +245,45 @@ func (v *verifier) checkReplies(c *check) (string, error) {
 	})
 }
 
+func (v *verifier) checkData(c *check) (string, error) {
+	return "shared data is as long as is said of it", v.counts(c, map[string]string{
+		"shared texts have not as many bytes as is said of them": "SELECT count(*) FROM shared_data WHERE size_bytes <> octet_length(content)",
+	})
+}
+
 func (v *verifier) checkIndex(c *check) (string, error) {
 	stale := "0" // entries that SQLite's index may have, until it is made anew, whose messages retention has removed
 	if v.file != "" {
 		stale = "(SELECT stale FROM bus)"
 	}
-	for what, query := range map[string]string{
+	return fmt.Sprintf("complete up to %d, %d behind", v.bus.indexedID, v.bus.lastID-v.bus.indexedID), v.counts(c, map[string]string{
 		"messages are missing from the search index":       "SELECT count(*) FROM messages AS m WHERE m.id <= (SELECT indexed_id FROM bus) AND NOT EXISTS (SELECT 1 FROM " + v.index + " AS w WHERE w.id = m.id)",
 		"messages in the search index are not in the log":  "SELECT CASE WHEN count(*) > " + stale + " THEN count(*) ELSE 0 END FROM " + v.index + " AS w WHERE NOT EXISTS (SELECT 1 FROM messages AS m WHERE m.id = w.id)",
 		"messages are in the search index before its head": "SELECT count(*) FROM " + v.index + " AS w WHERE w.id > (SELECT indexed_id FROM bus)",
-	} {
-		if err := v.count(c, what, query); err != nil {
-			return "", err
-		}
-	}
-	return fmt.Sprintf("complete up to %d, %d behind", v.bus.indexedID, v.bus.lastID-v.bus.indexedID), nil
+	})
 }
 
-// count makes a fault of a count that is not 0.
-func (v *verifier) count(c *check, what, query string) error {
-	var n int64
-	err := v.tx.QueryRowContext(v.ctx, query).Scan(&n)
-	if n > 0 {
-		c.fault("%d %s", n, what)
+// counts makes a fault of each count that is not 0.
+func (v *verifier) counts(c *check, queries map[string]string) error {
+	for _, what := range slices.Sorted(maps.Keys(queries)) {
+		var n int64
+		if err := v.tx.QueryRowContext(v.ctx, queries[what]).Scan(&n); err != nil {
+			return err
+		}
+		if n > 0 {
+			c.fault("%d %s", n, what)
+		}
 	}
-	return err
+	return nil
 }
 
 func (v *verifier) checkPositions(c *check) (string, error) {
-	for what, query := range map[string]string{
+	return "none is beyond the log", v.counts(c, map[string]string{
 		"read positions lie beyond the newest message":      "SELECT count(*) FROM positions WHERE read_id > (SELECT last_id FROM bus) OR shown_id > (SELECT last_id FROM bus)",
 		"read positions lie beyond what was shown":          "SELECT count(*) FROM positions WHERE read_id > shown_id",
+		"read positions are no ids":                         "SELECT count(*) FROM positions WHERE read_id < 0 OR shown_id < 0",
 		"instances registered beyond the newest message":    "SELECT count(*) FROM instances WHERE registered_id > (SELECT last_id FROM bus)",
 		"idempotency keys name another message than stored": "SELECT count(*) FROM idempotency AS i JOIN messages AS m ON m.id = i.message_id WHERE m.seq <> i.seq",
-	} {
-		if err := v.count(c, what, query); err != nil {
-			return "", err
-		}
-	}
-	return "none is beyond the log", nil
+		"idempotency keys name a message beyond the newest": "SELECT count(*) FROM idempotency WHERE message_id > (SELECT last_id FROM bus)",
+	})
 }

@@ -54,6 +54,9 @@ func filled(t *testing.T, opt store.Options) *store.Store {
 	if err := s.Use(t.Context(), "alice", "room-0", &at); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := s.ShareData(t.Context(), models.DataDraft{Key: "k", Content: "wör", Sender: "alice"}, ""); err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, "all is in the index", func() bool {
 		var indexed int64
 		if err := s.Reader(t.Context()).Table("bus").Select("indexed_id").Scan(&indexed).Error; err != nil {
@@ -124,6 +127,15 @@ func TestEveryFaultIsFound(t *testing.T) {
 			{"UPDATE positions SET read_id = 99, shown_id = 99", "UPDATE positions SET read_id = 7, shown_id = 7", "positions fail 1 read positions lie beyond the newest message"},
 			{"UPDATE positions SET read_id = 9", "UPDATE positions SET read_id = 7", "positions fail 1 read positions lie beyond what was shown"},
 			{"UPDATE idempotency SET seq = 99 WHERE message_id = 4", "UPDATE idempotency SET seq = 2 WHERE message_id = 4", "positions fail 1 idempotency keys"},
+			{"UPDATE bus SET bus_id = ''", "UPDATE bus SET bus_id = 'x'", "ids fail the database has no bus_id"},
+			{"UPDATE bus SET pruned_id = 5", "UPDATE bus SET pruned_id = 0", "channels fail the log says that retention removed up to 5, of the channels none lost more than up to 0"},
+			{"UPDATE channels SET last_seq = 4 WHERE name = 'general'", "UPDATE channels SET last_seq = 0 WHERE name = 'general'", "channels fail channel general says that its last message is 0"},
+			{"UPDATE messages SET seq = seq + 1 WHERE channel = 'room-1'", "UPDATE messages SET seq = seq - 1 WHERE channel = 'room-1'", "channels fail channel room-1 begins with seq 2, although nothing was removed from it"},
+			{"INSERT INTO usage VALUES ('nowhere', 5)", "DELETE FROM usage WHERE channel = 'nowhere'", "channels fail 1 sums of bytes are of no channel"},
+			{"INSERT INTO participants VALUES ('nowhere', 'x', 5)", "DELETE FROM participants WHERE channel = 'nowhere'", "channels fail 1 participants are in no channel"},
+			{"UPDATE shared_data SET size_bytes = 5", "UPDATE shared_data SET size_bytes = 4", "data fail 1 shared texts have not as many bytes as is said of them"},
+			{"UPDATE positions SET read_id = -1", "UPDATE positions SET read_id = 7", "positions fail 1 read positions are no ids"},
+			{"UPDATE idempotency SET message_id = 99 WHERE message_id = 4", "UPDATE idempotency SET message_id = 4 WHERE message_id = 99", "positions fail 1 idempotency keys name a message beyond the newest"},
 			{"DELETE FROM messages WHERE id = 30", "", "index fail 1 messages in the search index are not in the log"},
 		} {
 			change(t, s, tc.breaks)
@@ -133,6 +145,10 @@ func TestEveryFaultIsFound(t *testing.T) {
 			if tc.mends != "" {
 				change(t, s, tc.mends)
 			}
+		}
+		change(t, s, "DELETE FROM bus")
+		if states, all := verify(t, opt); len(states) != 1 || !strings.Contains(all, "ids fail the row that orders the log is missing") {
+			t.Errorf("without its row the log is found as\n%s", all)
 		}
 	})
 }
