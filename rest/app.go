@@ -69,13 +69,14 @@ func New(o Options) (app *fiber.App, first func(fiber.Handler)) {
 
 	begin := func(c *fiber.Ctx) error { return c.Next() }
 	app.Use(func(c *fiber.Ctx) error { return begin(c) })
-	app.Use(d.admit)
 	for _, r := range d.routes() {
+		serve := d.admit(r.handler)
 		if r.method == fiber.MethodGet {
-			app.Head(r.path, r.handler)
+			app.Head(r.path, serve)
 		}
-		app.Add(r.method, r.path, r.handler)
+		app.Add(r.method, r.path, serve)
 	}
+	app.Use(d.admit(func(c *fiber.Ctx, _ models.Principal) error { return c.Next() })) // to where nothing answers
 	return app, func(h fiber.Handler) { begin = h }
 }
 
@@ -92,8 +93,11 @@ func newDoor(o Options) *door {
 // route is one thing that can be asked. Path is in Fiber's notation.
 type route struct {
 	method, path string
-	handler      fiber.Handler
+	handler      handler
 }
+
+// handler serves a request of who.
+type handler func(c *fiber.Ctx, who models.Principal) error
 
 // routes is the one list of what this door answers.
 func (d *door) routes() []route {
@@ -121,7 +125,7 @@ func (d *door) routes() []route {
 		{fiber.MethodPost, "/api/channels/:channel/retention", write(d, d.retain)},
 		get("/api/channels/:channel/activity", d.activity),
 		get("/api/waits", d.waits),
-		{fiber.MethodPost, "/api/messages", write(d, d.sendMessage)},
+		{fiber.MethodPost, "/api/messages", d.sendMessage},
 		get("/api/messages/:channel", d.messages),
 		get("/api/messages/:channel/:id", d.message),
 		get("/api/messages/:channel/:id/replies", d.replies),
@@ -141,25 +145,23 @@ func (d *door) routes() []route {
 	}
 }
 
-// whoKey is where admit leaves the caller's Principal.
-type whoKey struct{}
-
 // admit is the gate, before every path, also those where nothing answers.
-func (d *door) admit(c *fiber.Ctx) error {
-	r := d.request(c)
-	if r.HasOrigin {
-		set := func(name, value string) { c.Response().Header.Set(name, value) }
-		if c.Method() == fiber.MethodOptions && preflight(d.Gate, r, c.Get(fiber.HeaderAccessControlRequestMethod), set) {
-			return c.SendStatus(fiber.StatusNoContent)
+func (d *door) admit(serve handler) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		r := d.request(c)
+		if r.HasOrigin {
+			set := func(name, value string) { c.Response().Header.Set(name, value) }
+			if c.Method() == fiber.MethodOptions && preflight(d.Gate, r, c.Get(fiber.HeaderAccessControlRequestMethod), set) {
+				return c.SendStatus(fiber.StatusNoContent)
+			}
+			share(d.Gate, r, set)
 		}
-		share(d.Gate, r, set)
+		who, err := d.Gate.Check(r)
+		if err != nil {
+			return err
+		}
+		return serve(c, who)
 	}
-	who, err := d.Gate.Check(r)
-	if err != nil {
-		return err
-	}
-	c.Locals(whoKey{}, who)
-	return c.Next()
 }
 
 // request is what the gate wants to know of a request, and where it came from.

@@ -17,9 +17,9 @@ import (
 )
 
 // read makes an endpoint of a function that needs no body.
-func (d *door) read(serve func(who models.Principal, q *query) (any, error)) fiber.Handler {
-	return func(c *fiber.Ctx) error {
-		out, err := serve(caller(c), &query{from: fiberHead{c}})
+func (d *door) read(serve func(who models.Principal, q *query) (any, error)) handler {
+	return func(c *fiber.Ctx, who models.Principal) error {
+		out, err := serve(who, &query{from: fiberHead{c}})
 		if err != nil {
 			return err
 		}
@@ -28,23 +28,18 @@ func (d *door) read(serve func(who models.Principal, q *query) (any, error)) fib
 }
 
 // write makes an endpoint of a function that takes a JSON object as body.
-func write[In any](_ *door, serve func(who models.Principal, in *In, q *query) (any, error)) fiber.Handler {
-	return func(c *fiber.Ctx) error {
+func write[In any](_ *door, serve func(who models.Principal, in *In, q *query) (any, error)) handler {
+	return func(c *fiber.Ctx, who models.Principal) error {
 		in := new(In)
 		if err := decode(c, in); err != nil {
 			return err
 		}
-		out, err := serve(caller(c), in, &query{from: fiberHead{c}})
+		out, err := serve(who, in, &query{from: fiberHead{c}})
 		if err != nil {
 			return err
 		}
 		return answer(c, out)
 	}
-}
-
-func caller(c *fiber.Ctx) models.Principal {
-	who, _ := c.Locals(whoKey{}).(models.Principal)
-	return who
 }
 
 // appender is an answer that knows how to encode itself, for those that are asked for all day.
@@ -71,21 +66,35 @@ func answer(c *fiber.Ctx, out any) error {
 // decode reads the body into in, a pointer to a struct. Unknown fields are passed over, of a field that
 // comes twice the last one counts, and half of a surrogate pair becomes U+FFFD.
 func decode(c *fiber.Ctx, in any) error {
+	body, err := object(c)
+	if err != nil {
+		return err
+	}
+	return unmarshal(body, in)
+}
+
+// object returns the body, which is Fiber's, if it looks like a JSON object.
+func object(c *fiber.Ctx) ([]byte, error) {
 	h := &c.Request().Header
 	if e := h.ContentEncoding(); len(e) > 0 && !bytes.EqualFold(e, []byte("identity")) {
-		return fiber.NewError(fiber.StatusUnsupportedMediaType, "Content-Encoding is not supported: send the body uncompressed")
+		return nil, fiber.NewError(fiber.StatusUnsupportedMediaType, "Content-Encoding is not supported: send the body uncompressed")
 	}
 	kind, _, _ := bytes.Cut(h.ContentType(), []byte(";"))
 	if !bytes.EqualFold(bytes.TrimSpace(kind), []byte("application/json")) {
-		return fiber.NewError(fiber.StatusUnsupportedMediaType, "send the body as JSON, with Content-Type: application/json")
+		return nil, fiber.NewError(fiber.StatusUnsupportedMediaType, "send the body as JSON, with Content-Type: application/json")
 	}
 	body := c.BodyRaw()
 	if !utf8.Valid(body) {
-		return models.Errorf(models.Invalid, "the body is not valid UTF-8")
+		return nil, models.Errorf(models.Invalid, "the body is not valid UTF-8")
 	}
 	if body = bytes.TrimLeft(body, " \t\r\n"); len(body) == 0 || body[0] != '{' {
-		return models.Errorf(models.Invalid, "the body must be a JSON object")
+		return nil, models.Errorf(models.Invalid, "the body must be a JSON object")
 	}
+	return body, nil
+}
+
+// unmarshal reads an object into in, and tells in our words what is wrong with it.
+func unmarshal(body []byte, in any) error {
 	err := json.Unmarshal(body, in)
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		kind, _, _ := strings.Cut(wrong.Value, " ")

@@ -34,17 +34,17 @@ func describe(serverURL, version string) []byte {
 	panic(fmt.Sprintf("openapi.json, which is built in: %v", err))
 }
 
-func (d *door) openAPI(c *fiber.Ctx) error {
+func (d *door) openAPI(c *fiber.Ctx, _ models.Principal) error {
 	send(c.Context(), fiber.StatusOK, d.description)
 	return nil
 }
 
 // metrics answers who may read all channels: the sums tell of all of them.
-func (d *door) metrics(c *fiber.Ctx) error {
+func (d *door) metrics(c *fiber.Ctx, who models.Principal) error {
 	if d.Metrics == nil {
 		return fiber.ErrNotFound
 	}
-	if err := d.Hub.MayMeasure(caller(c)); err != nil {
+	if err := d.Hub.MayMeasure(who); err != nil {
 		return err
 	}
 	b, kind, err := d.Metrics.Write(c.Get(fiber.HeaderAccept))
@@ -88,7 +88,7 @@ type readiness struct {
 }
 
 // ready answers 200 while messages can be stored and delivered: who sends traffic here asks.
-func (d *door) ready(c *fiber.Ctx) error {
+func (d *door) ready(c *fiber.Ctx, _ models.Principal) error {
 	r := d.Hub.Health()
 	status, out := fiber.StatusOK, readiness{Status: r.Status, Parts: r.Parts}
 	if r.Error != nil {

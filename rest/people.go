@@ -222,7 +222,7 @@ type sessionBody struct {
 }
 
 // signIn makes the caller a person: whose browser keeps the cookie speaks under one name, as a human.
-func (d *door) signIn(c *fiber.Ctx) error {
+func (d *door) signIn(c *fiber.Ctx, _ models.Principal) error {
 	in := new(sessionBody)
 	if err := decode(c, in); err != nil {
 		return err
@@ -243,7 +243,7 @@ func (d *door) signIn(c *fiber.Ctx) error {
 }
 
 // session tells who is signed in.
-func (d *door) session(c *fiber.Ctx) error {
+func (d *door) session(c *fiber.Ctx, _ models.Principal) error {
 	p, err := d.Gate.Person(d.request(c))
 	if err != nil {
 		return err
@@ -252,7 +252,7 @@ func (d *door) session(c *fiber.Ctx) error {
 }
 
 // signOut ends the caller's session, if it has one.
-func (d *door) signOut(c *fiber.Ctx) error {
+func (d *door) signOut(c *fiber.Ctx, _ models.Principal) error {
 	cookie, err := d.Gate.SignOut(context.Background(), d.request(c))
 	if err != nil {
 		return err
