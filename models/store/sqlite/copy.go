@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	lite "github.com/glebarez/go-sqlite"
 )
@@ -57,7 +58,8 @@ func Sync(path string) error {
 	return errors.Join(err, f.Close())
 }
 
-// Whole reads all of a database and says what is broken in it, or nil.
+// Whole reads all of a database and says what is broken in it, or nil. Of a past search index that is being taken apart FTS5
+// says, rightly, that parts are missing; the pages and rows that are left of it are looked at like all others.
 func Whole(ctx context.Context, db interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }) error {
@@ -71,7 +73,7 @@ func Whole(ctx context.Context, db interface {
 		if err := rows.Scan(&said); err != nil {
 			return err
 		}
-		if said != "ok" {
+		if said != "ok" && !(strings.Contains(strings.ToLower(said), "fts5") && strings.Contains(said, pastWords)) {
 			return fmt.Errorf("the database is damaged: %s", said)
 		}
 	}
