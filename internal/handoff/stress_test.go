@@ -137,7 +137,7 @@ type used struct {
 func (u used) Read(p []byte) (int, error) { return u.r.Read(p) }
 
 func converseBySocket(nc net.Conn, r *bufio.Reader) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 6*patience)
 	defer cancel()
 	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return used{nc, r}, nil }}
 	ws, _, err := websocket.Dial(ctx, "http://"+nc.RemoteAddr().String()+"/native/ws", &websocket.DialOptions{HTTPClient: &http.Client{Transport: transport}})
