@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,6 +18,7 @@ func TestDashboard(t *testing.T) {
 		"pages and a REST client talk":             pagesTalk,
 		"an agent hears a person":                  agentHearsPerson,
 		"an agent is refused while paused":         agentIsRefused,
+		"a channel keeps what it is told to":       channelKeeps,
 		"a restart loses nothing":                  restartLosesNothing,
 		"what others write stays text":             strangersStayText,
 		"a key is asked for once":                  keyIsAskedForOnce,
@@ -214,6 +216,51 @@ func agentIsRefused(t *testing.T, b *browser.Browser) {
 	p.Shows(".composer", "Send")
 	has(t, a.tool("send_message", map[string]any{"channel": "work", "sender": "coder", "content": "on again"}), "sent to #work")
 	p.Shows(".message", "on again")
+}
+
+func channelKeeps(t *testing.T, b *browser.Browser) {
+	r := start(t, dbIn(t), env())
+	c := client(t)
+	for range 103 {
+		say(t, c, r.url, "builds", "ci", "done")
+	}
+	p := b.Visit(t)
+	p.Open(r.url + "/#/c/builds")
+	p.Shows(".details .keeps", "Keeps what the hub keeps")
+	signInAs(p, "Mara")
+	choose := func(how string) {
+		p.Click(".details .keeps button")
+		p.Shows("dialog", "What #builds keeps")
+		p.Until("it is chosen", `(() => { const s = document.querySelector('dialog select'); s.value = '`+how+`'; s.dispatchEvent(new Event('change', { bubbles: true })); return true })()`)
+	}
+	choose("some")
+	p.Shows("dialog", "cannot be undone")
+	p.Click("dialog .danger")
+	p.Shows("dialog .error", "Give a number of days, of messages, or both.")
+	p.Fill("dialog [name=days]", "7")
+	p.Fill("dialog [name=messages]", "100")
+	if *shots != "" {
+		p.Shot(filepath.Join(*shots, "keep-light.png"))
+		p.Dark(true)
+		p.Shot(filepath.Join(*shots, "keep-dark.png"))
+		p.Dark(false)
+	}
+	p.Click("dialog .danger")
+	p.Shows(".details .keeps", "Keeps 7 days, of these the newest 100 messages")
+	if *shots != "" {
+		p.Shot(filepath.Join(*shots, "kept-light.png"))
+	}
+	eventually(t, func() bool {
+		var got page
+		call(t, c, r.url+"/api/messages/builds?after_id=0&limit=200", nil, &got)
+		return len(got.Messages) == 100
+	})
+	choose("all")
+	p.Click("dialog .primary")
+	p.Shows(".details .keeps", "Keeps everything")
+	choose("hub")
+	p.Click("dialog .danger")
+	p.Shows(".details .keeps", "Keeps what the hub keeps")
 }
 
 func restartLosesNothing(t *testing.T, b *browser.Browser) {

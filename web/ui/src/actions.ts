@@ -1,5 +1,5 @@
 // What a person does: read on, post, share, intervene.
-import { api, Failure, type MessageType } from './api'
+import { api, Failure, type MessageType, type Retention } from './api'
 import { empty, withNewer, withOlder } from './feed'
 import { feedFor, open, refresh, setFeed } from './hub'
 import { drafts } from './kept'
@@ -141,6 +141,11 @@ export async function pause(ch: string, reason: string) {
 
 export async function resume(ch: string) {
   await api.resume(ch)
+  await refresh()
+}
+
+export async function retain(ch: string, keep: Retention) {
+  await api.retain(ch, keep)
   await refresh()
 }
 

@@ -29,7 +29,11 @@ export interface Channel {
   active_senders: string
   paused_at?: string | null
   pause_reason?: string
+  keep_days?: number // set: it keeps this and keep_messages, whatever the hub keeps; 0: any
+  keep_messages?: number
 }
+
+export type Retention = Pick<Channel, 'keep_days' | 'keep_messages'>
 
 export interface Instance {
   instance_id: string
@@ -135,6 +139,7 @@ export const api = {
     call<{ channel: string }>('POST', '/api/channels', {}, { name, description }),
   pause: (ch: string, reason: string) => call('POST', `/api/channels/${at(ch)}/pause`, {}, { reason }),
   resume: (ch: string) => call('POST', `/api/channels/${at(ch)}/resume`, {}, {}),
+  retain: (ch: string, keep: Retention) => call('POST', `/api/channels/${at(ch)}/retention`, {}, keep),
   activity: (ch: string) => call<Activity>('GET', `/api/channels/${at(ch)}/activity`, { hours: 24 }),
   newest: (ch: string, limit: number) => call<Page>('GET', `/api/messages/${at(ch)}`, { limit, max_bytes: pageBytes }),
   before: (ch: string, id: number, limit: number) =>

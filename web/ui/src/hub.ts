@@ -79,7 +79,7 @@ async function loadChannels() {
     const known = channels.value.get(ch.name)
     // What came live after the answer was made is newer than the answer.
     next.set(ch.name, known && (known.last_id ?? 0) > (ch.last_id ?? 0)
-      ? { ...known, paused_at: ch.paused_at, pause_reason: ch.pause_reason, description: ch.description } : ch)
+      ? { ...known, paused_at: ch.paused_at, pause_reason: ch.pause_reason, description: ch.description, keep_days: ch.keep_days, keep_messages: ch.keep_messages } : ch)
     head = Math.max(head, bus ? 0 : ch.last_id ?? 0)
   }
   channels.value = next

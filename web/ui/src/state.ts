@@ -63,6 +63,7 @@ export type Dialog =
   | { is: 'channel' }
   | { is: 'share'; ch: string }
   | { is: 'pause'; ch: string }
+  | { is: 'keep'; ch: string }
   | { is: 'delete'; key: string }
   | { is: 'release'; id: string }
   | { is: 'keys' }

@@ -1,5 +1,6 @@
 import { useEffect } from 'preact/hooks'
 import { named, resume, tried } from '../actions'
+import type { Channel } from '../api'
 import { loadWaits } from '../hub'
 import { watched } from '../kept'
 import { watch } from '../notify'
@@ -31,6 +32,11 @@ export function Details({ ch }: { ch: string }) {
           : <button disabled={!session.value.admin || !channel} title={session.value.admin ? 'Nobody can post until it is resumed' : 'This needs the right to administer'}
               onClick={() => named(() => { dialog.value = { is: 'pause', ch } })}><Icon name="pause" size={15} /> Pause</button>}
       </p>
+      {channel && <p class="keeps">
+        <span><Icon name="clock" size={15} /> {keeps(channel)}</span>
+        <button class="quiet" disabled={!session.value.admin} title={session.value.admin ? 'Say what this channel keeps' : 'This needs the right to administer'}
+          onClick={() => named(() => { dialog.value = { is: 'keep', ch } })}>Change</button>
+      </p>}
       <h3>The last day</h3>
       <Activity ch={ch} />
       <h3>Waiting</h3>
@@ -39,6 +45,13 @@ export function Details({ ch }: { ch: string }) {
       <Speakers names={(channel?.active_senders ?? '').split(', ').filter(Boolean)} />
     </aside>
   )
+}
+
+// keeps says for how long a channel's messages stay.
+function keeps({ keep_days: days, keep_messages: messages }: Channel): string {
+  if (days === undefined && messages === undefined) return 'Keeps what the hub keeps'
+  const all = [days ? count(days, 'day') : '', messages ? `the newest ${count(messages, 'message')}` : ''].filter(Boolean)
+  return `Keeps ${all.join(', of these ') || 'everything'}`
 }
 
 // pollWaits looks while somebody looks: waits are not told live.

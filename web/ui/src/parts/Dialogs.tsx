@@ -1,10 +1,10 @@
 import type { ComponentChildren } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { createChannel, pause, release, signIn, words } from '../actions'
+import { createChannel, pause, release, retain, signIn, words } from '../actions'
 import { api } from '../api'
 import { help } from '../keys'
 import { go, to } from '../route'
-import { dialog, me, say, session, type Dialog } from '../state'
+import { channels, dialog, me, say, session, type Dialog } from '../state'
 import { bytes } from '../time'
 
 const close = () => { dialog.value = null }
@@ -70,6 +70,7 @@ export function Dialogs({ dialog: d }: { dialog: Dialog }) {
           <label>Reason, which agents read <input name="reason" maxLength={500} data-first placeholder="such as: wait for my review" /></label>
         </Ask>
       )
+    case 'keep': return <AskKeep ch={d.ch} />
     case 'delete':
       return (
         <Ask title="Delete shared data" does="Delete" danger act={async () => {
@@ -116,6 +117,33 @@ function AskChannel() {
     <Ask title="Create a channel" does="Create" act={async (f) => { await createChannel(text(f, 'name'), text(f, 'description')); close() }}>
       <label>Name <input name="name" required maxLength={100} data-first placeholder="auth-redesign" /></label>
       <label>What it is for <input name="description" maxLength={2000} placeholder="can be set only now" /></label>
+    </Ask>
+  )
+}
+
+// AskKeep asks what a channel keeps. What it does not, the hub removes within seconds, so the button warns.
+function AskKeep({ ch }: { ch: string }) {
+  const { keep_days: days, keep_messages: messages } = channels.value.get(ch) ?? {}
+  const [how, setHow] = useState(days === undefined && messages === undefined ? 'hub' : days || messages ? 'some' : 'all')
+  const number = (f: FormData, name: string) => Number(text(f, name)) || 0
+  return (
+    <Ask title={`What #${ch} keeps`} does="Keep" danger={how !== 'all'} act={async (f) => {
+      const keep = { keep_days: number(f, 'days'), keep_messages: number(f, 'messages') }
+      if (how === 'some' && !keep.keep_days && !keep.keep_messages) throw new Error('Give a number of days, of messages, or both.')
+      await retain(ch, how === 'hub' ? {} : how === 'all' ? { keep_days: 0 } : keep)
+      close()
+      say(`#${ch} keeps that from now on.`)
+    }}>
+      <label>Messages stay <select name="how" data-first value={how} onChange={(e) => setHow(e.currentTarget.value)}>
+        <option value="hub">as long as the hub keeps them elsewhere</option>
+        <option value="all">for good</option>
+        <option value="some">while they are new enough</option>
+      </select></label>
+      {how === 'some' && <div class="pair">
+        <label>Days, at most <input name="days" type="number" min={1} max={36500} placeholder="any age" defaultValue={days || ''} /></label>
+        <label>Messages, at most <input name="messages" type="number" min={100} placeholder="any number" defaultValue={messages || ''} /></label>
+      </div>}
+      <p>{how === 'all' ? 'Nothing is removed from this channel.' : 'Older messages are removed for everyone, within seconds. This cannot be undone.'}</p>
     </Ask>
   )
 }
