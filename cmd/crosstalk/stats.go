@@ -59,7 +59,11 @@ func (c *statsCommand) Run(p *process) (err error) {
 	if m.FreeBytes != nil && m.WALBytes != nil {
 		said += fmt.Sprintf(", %s of it free; log beside it %s", bytesText(*m.FreeBytes), bytesText(*m.WALBytes))
 	}
-	_, err = fmt.Fprintf(out.w, "%s\nindex        %d messages behind\n", said, m.IndexLag)
+	index := fmt.Sprintf("%d messages behind", m.IndexLag)
+	if m.IndexStale != nil && *m.IndexStale > 0 {
+		index += fmt.Sprintf(", %d removed ones still in it", *m.IndexStale)
+	}
+	_, err = fmt.Fprintf(out.w, "%s\nindex        %s\n", said, index)
 	return err
 }
 

@@ -48,6 +48,7 @@ type Report struct {
 	Error  error // why it is not ready; nil: it is
 	Stuck  error // why it should be restarted; nil: it should not
 	Parts  map[string]Part
+	Behind int64 // messages that the search index did not know when the database last answered
 }
 
 // Sources are where a Watch looks. Neither function may block.
@@ -153,7 +154,9 @@ func (w *Watch) judge() *Report {
 	} else {
 		r.say(Doorbell, false, "")
 	}
-	r.say(Indexer, false, w.indexes())
+	head, indexed := w.head.Load(), w.indexed.Load()
+	r.Behind = max(0, head-indexed)
+	r.say(Indexer, false, w.indexes(head, indexed))
 
 	well := database == ""
 	switch {
@@ -207,8 +210,7 @@ func (w *Watch) delivers(mark int64) string {
 	return ""
 }
 
-func (w *Watch) indexes() string {
-	head, indexed := w.head.Load(), w.indexed.Load()
+func (w *Watch) indexes(head, indexed int64) string {
 	stands := w.indexing.look(indexed, indexed < head)
 	switch behind := head - indexed; {
 	case behind > store.Scanned:

@@ -271,9 +271,15 @@ func TestAnIndexThatStandsIsDegraded(t *testing.T) {
 		if part := p.Report().Parts[Indexer]; part.OK || part.Needed || !strings.Contains(part.Why, "1 messages behind") {
 			t.Errorf("it is %+v", part)
 		}
+		if n := p.Report().Behind; n != 1 {
+			t.Errorf("%d messages are said to be missing", n)
+		}
 		p.exec(t, "DROP TRIGGER broken")
 		after(20 * time.Second)
 		p.wants(t, OK, nil)
+		if n := p.Report().Behind; n != 0 {
+			t.Errorf("%d messages are still said to be missing", n)
+		}
 		p.exec(t, "UPDATE bus SET last_id = last_id + 20001") // and no message with these ids, which the index could take
 		after(2 * time.Second)
 		p.wants(t, Degraded, map[string]string{Indexer: "20001 messages behind"})

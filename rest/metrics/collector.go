@@ -189,6 +189,9 @@ func (c *collector) health(h *hub.Hub) {
 			t.value(one(part.OK), name)
 		}
 	}, "part")
+	c.gauge("index_lag_messages", "Messages that the search index does not know yet, when the database last answered.", func() float64 {
+		return float64(h.Health().Behind)
+	})
 }
 
 // one is 1 for yes.
@@ -206,14 +209,16 @@ func (c *collector) database(o *Options, last func() *sampled) {
 	}
 	c.gauge("database_readable", "1 if the last read went well, else 0.", works(func(reads, _ bool) bool { return reads }))
 	c.gauge("database_writable", "1 if the last write went well, else 0.", works(func(_, writes bool) bool { return writes }))
-	c.found("sample_age_seconds", "Time since the database was last asked for what follows: instances_online, index_lag_messages, database_bytes.", last,
+	c.found("sample_age_seconds", "Time since the database was last asked for what follows: instances_online, database_bytes, index_stale_messages.", last,
 		func(t tell, s *sampled) { t.value(max(0, time.Since(s.at).Seconds())) })
 	c.found("instances_online", "Instances that are online, at any process.", last, func(t tell, s *sampled) { t.value(float64(s.Online)) })
-	c.found("index_lag_messages", "Messages that the search index does not know yet.", last, func(t tell, s *sampled) { t.value(float64(s.IndexLag)) })
 	c.found("database_bytes", "Size of the database, and of the log beside SQLite's that is to go into it.", last, func(t tell, s *sampled) {
 		t.value(float64(s.Data), "data")
 		if o.File != "" {
 			t.value(float64(s.Log), "wal")
 		}
 	}, "file")
+	if o.File != "" {
+		c.found("index_stale_messages", "Removed messages whose words are in SQLite's search index until it is made anew.", last, func(t tell, s *sampled) { t.value(float64(s.Stale)) })
+	}
 }

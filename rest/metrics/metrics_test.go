@@ -116,8 +116,8 @@ func (m *Metrics) text(t testing.TB) string {
 
 func TestAScrapeNeedsNoDatabase(t *testing.T) {
 	m, o := open(t)
-	if got := m.text(t); strings.Contains(got, "crosstalk_index_lag") || !strings.Contains(got, "crosstalk_ack_seconds_count 0") {
-		t.Error("before anything was found there is a lag of the index, or nothing else")
+	if got := m.text(t); strings.Contains(got, "crosstalk_index_stale") || !strings.Contains(got, "crosstalk_ack_seconds_count 0") {
+		t.Error("before anything was found something is said of the index, or nothing else")
 	}
 	m.look(t.Context())
 	if err := o.Store.Close(); err != nil {
@@ -126,7 +126,7 @@ func TestAScrapeNeedsNoDatabase(t *testing.T) {
 	m.look(t.Context())
 	o.Hub.Drain()
 	got := m.text(t)
-	for _, want := range []string{"crosstalk_database_readable 0", "crosstalk_ready 0", "crosstalk_index_lag_messages 0", "crosstalk_sample_age_seconds "} {
+	for _, want := range []string{"crosstalk_database_readable 0", "crosstalk_ready 0", "crosstalk_index_lag_messages 0", "crosstalk_index_stale_messages 0", "crosstalk_sample_age_seconds "} {
 		if !strings.Contains(got, want) {
 			t.Errorf("there is no %s", want)
 		}

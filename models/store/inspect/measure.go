@@ -19,8 +19,9 @@ type Sizes struct {
 	DataItems     int64         `json:"data_items"`
 	DataBytes     int64         `json:"data_bytes"`
 	DatabaseBytes int64         `json:"database_bytes"`
-	FreeBytes     *int64        `json:"free_bytes,omitempty"` // of SQLite's file, in which nothing is
-	WALBytes      *int64        `json:"wal_bytes,omitempty"`  // SQLite's
+	IndexStale    *int64        `json:"index_stale,omitempty"` // removed messages whose words are still in it; SQLite's
+	FreeBytes     *int64        `json:"free_bytes,omitempty"`  // of SQLite's file, in which nothing is
+	WALBytes      *int64        `json:"wal_bytes,omitempty"`   // SQLite's
 	Channels      []ChannelSize `json:"channels"`
 }
 
@@ -88,8 +89,8 @@ func moment(at *int64) *models.Time {
 }
 
 func (s *Source) measureFile(ctx context.Context, m *Sizes) error {
-	var free, page, wal int64
-	err := s.tx.QueryRowContext(ctx, "SELECT freelist_count, page_size FROM pragma_freelist_count, pragma_page_size").Scan(&free, &page)
+	var free, page, stale, wal int64
+	err := s.tx.QueryRowContext(ctx, "SELECT freelist_count, page_size, stale FROM pragma_freelist_count, pragma_page_size, bus").Scan(&free, &page, &stale)
 	if err != nil {
 		return err
 	}
@@ -104,6 +105,6 @@ func (s *Source) measureFile(ctx context.Context, m *Sizes) error {
 		return err
 	}
 	free *= page
-	m.DatabaseBytes, m.FreeBytes, m.WALBytes = info.Size(), &free, &wal
+	m.DatabaseBytes, m.FreeBytes, m.WALBytes, m.IndexStale = info.Size(), &free, &wal, &stale
 	return nil
 }

@@ -18,6 +18,9 @@ func TestSizesAreThoseOfWhatIsThere(t *testing.T) {
 		if err := s.Retain(t.Context(), "room-0", models.Retention{Days: &days, Messages: &messages}); err != nil {
 			t.Fatal(err)
 		}
+		if opt.Path != "" {
+			change(t, s, "UPDATE bus SET stale = 9")
+		}
 		from, err := inspect.Open(t.Context(), opt.Path, opt.URL)
 		if err != nil {
 			t.Fatal(err)
@@ -31,7 +34,7 @@ func TestSizesAreThoseOfWhatIsThere(t *testing.T) {
 		if m.Messages != 30 || m.ContentBytes != 10*7+20*8 || m.LastID != 30 || m.IndexLag != 0 || m.DataItems != 1 || m.DataBytes != 5 || m.BusID != s.BusID() {
 			t.Errorf("%+v", m)
 		}
-		if m.DatabaseBytes < 4096 || (m.WALBytes == nil) != (opt.Path == "") || (m.FreeBytes == nil) != (opt.Path == "") || opt.Path != "" && *m.WALBytes == 0 {
+		if m.DatabaseBytes < 4096 || (m.WALBytes == nil) != (opt.Path == "") || (m.FreeBytes == nil) != (opt.Path == "") || opt.Path != "" && *m.WALBytes == 0 || (m.IndexStale == nil) != (opt.Path == "") || opt.Path != "" && *m.IndexStale != 9 {
 			t.Errorf("%d bytes, log %v, free %v", m.DatabaseBytes, m.WALBytes, m.FreeBytes)
 		}
 		if len(m.Channels) != 4 || m.Channels[3].Name != "general" || m.Channels[3].Oldest != nil || m.Channels[3].Newest != nil {

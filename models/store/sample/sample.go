@@ -15,10 +15,10 @@ import (
 
 // Sample is what was found.
 type Sample struct {
-	IndexLag int64 // messages that the search index does not know yet
-	Online   int64 // instances, of all processes
-	Data     int64 // bytes of the database
-	Log      int64 // bytes of what is beside it and not in it yet; SQLite's
+	Online int64 // instances, of all processes
+	Data   int64 // bytes of the database
+	Log    int64 // bytes of what is beside it and not in it yet; SQLite's
+	Stale  int64 // removed messages whose words are still in the search index; SQLite's
 }
 
 // Take looks at a store. file is SQLite's; empty for PostgreSQL.
@@ -26,9 +26,11 @@ func Take(ctx context.Context, st *store.Store, file string) (s Sample, err erro
 	err = st.Read(ctx, func(tx *gorm.DB) error {
 		// As the instances are that store lists as online. Their index is by when they were seen: others are not looked at.
 		since := models.TimeOf(time.Now().Add(-store.Fresh))
-		row := tx.Raw(`SELECT last_id - indexed_id, (SELECT count(*) FROM instances WHERE last_seen >= ? AND left_at = 0) FROM bus`, since).Row()
-		if err := row.Scan(&s.IndexLag, &s.Online); err != nil || file != "" {
+		if err := tx.Raw("SELECT count(*) FROM instances WHERE last_seen >= ? AND left_at = 0", since).Row().Scan(&s.Online); err != nil {
 			return err
+		}
+		if file != "" {
+			return tx.Raw("SELECT stale FROM bus").Row().Scan(&s.Stale)
 		}
 		return tx.Raw(`SELECT CAST(coalesce(sum(pg_total_relation_size(c.oid)), 0) AS BIGINT) FROM pg_class AS c
 			JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = 'crosstalk' AND c.relkind = 'r'`).Row().Scan(&s.Data)
