@@ -50,7 +50,11 @@ func (b *File) hang() error {
 	if err != nil {
 		return fmt.Errorf("open the bell: %w", err)
 	}
-	if err := b.watcher.Add(b.path); err != nil {
+	err = b.watcher.Add(b.path)
+	if err == nil {
+		err = listen(file)
+	}
+	if err != nil {
 		_ = file.Close()
 		return fmt.Errorf("watch the bell: %w", err)
 	}
@@ -91,10 +95,14 @@ func (b *File) Trouble() error {
 	return models.Errorf(models.Unavailable, "the file beside the database cannot be watched: messages of other processes may come a second late")
 }
 
-// Ring tells the others.
+// Ring tells the others, if there are any: a process that is alone is spared what hearing itself costs, 6 us of each
+// message at 32 publishers. Who begins to listen looks at the log after that, so it misses nothing.
 func (b *File) Ring() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !others(b.file) {
+		return
+	}
 	if _, err := b.file.WriteAt([]byte{'!'}, 0); err != nil {
 		b.log.Debug("bell cannot be rung", "error", err) // the others look by themselves
 	}
