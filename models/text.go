@@ -85,55 +85,56 @@ const maxWord = 200
 
 // Words cuts a text into what search compares: runs of letters and digits, lower-case, in
 // compatibility form and without marks, so that Café, CAFE and ｃａｆé are one word.
-func Words(text string) []string {
-	if ascii(text) {
-		return asciiWords(strings.ToLower(text))
+func Words(text string) []string { return strings.Fields(string(AppendWords(nil, text))) }
+
+// AppendWords appends the words of a text to b, with blanks between.
+func AppendWords(b []byte, text string) []byte {
+	if !ascii(text) {
+		return appendWords(b, text)
 	}
-	text = norm.NFKD.String(text)
-	var words []string
-	var b strings.Builder
-	full := false // the word is cut here
-	end := func() {
-		if b.Len() > 0 {
-			words = append(words, b.String())
-			b.Reset()
+	length := 0 // of the word that is being written
+	for i := range len(text) {
+		c := text[i]
+		switch {
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		case 'a' <= c && c <= 'z' || '0' <= c && c <= '9':
+		default:
+			length = 0
+			continue
 		}
-		full = false
+		if length == 0 && len(b) > 0 {
+			b = append(b, ' ')
+		}
+		if length++; length <= maxWord {
+			b = append(b, c)
+		}
 	}
-	for _, r := range text {
+	return b
+}
+
+// appendWords is for texts of any letters, which takes three times as long.
+func appendWords(b []byte, text string) []byte {
+	length := 0   // of the word that is being written
+	full := false // it is cut here
+	for _, r := range norm.NFKD.String(text) {
 		switch {
 		case unicode.IsLetter(r) || unicode.IsDigit(r):
 			r = unicode.ToLower(r)
-			if full = full || b.Len()+utf8.RuneLen(r) > maxWord; !full {
-				b.WriteRune(r)
+			if full = full || length+utf8.RuneLen(r) > maxWord; full {
+				continue
 			}
+			if length == 0 && len(b) > 0 {
+				b = append(b, ' ')
+			}
+			b = utf8.AppendRune(b, r)
+			length += utf8.RuneLen(r)
 		case unicode.Is(unicode.M, r):
 		default:
-			end()
+			length, full = 0, false
 		}
 	}
-	end()
-	return words
-}
-
-// asciiWords cuts a text that is nothing but ASCII, in lower case. Its words are pieces of it (a text of 200 bytes costs
-// 0.9 us, letter by letter it is 2.5).
-func asciiWords(text string) (words []string) {
-	words = make([]string, 0, len(text)/6+2)
-	begin := -1
-	for i := 0; i <= len(text); i++ {
-		if i < len(text) && (text[i] >= 'a' && text[i] <= 'z' || text[i] >= '0' && text[i] <= '9') {
-			if begin < 0 {
-				begin = i
-			}
-			continue
-		}
-		if begin >= 0 {
-			words = append(words, text[begin:min(i, begin+maxWord)])
-			begin = -1
-		}
-	}
-	return words
+	return b
 }
 
 func ascii(s string) bool {

@@ -213,10 +213,13 @@ func (s *Store) harvest(ctx context.Context, h *ledger.Harvest) (more bool, err 
 		}
 	}
 	size, n := 0, 0
+	var words []byte
 	for ; n < len(messages) && size < indexedBytes; n++ {
 		m := messages[n]
 		size += len(m.Content)
-		h.Entries = append(h.Entries, ledger.Entry{ID: m.ID, Words: append(models.Words(m.Content), channelWord(m.Channel), senderWord(m.Sender))})
+		words = append(append(append(words[:0], channelWord(m.Channel)...), ' '), senderWord(m.Sender)...)
+		words = models.AppendWords(words, m.Content)
+		h.Entries = append(h.Entries, ledger.Entry{ID: m.ID, Words: string(words)})
 		h.Bytes[m.Channel] += int64(len(m.Content))
 		h.Spoken[ledger.Hour{Channel: m.Channel, Sender: m.Sender, Hour: int64(m.CreatedAt) / time.Hour.Milliseconds()}]++
 	}

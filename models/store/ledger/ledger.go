@@ -94,7 +94,7 @@ func (b *Batch) Number() {
 // Entry is a message as the search index knows it.
 type Entry struct {
 	ID    int64
-	Words []string
+	Words string // with blanks between; the first two name channel and sender
 }
 
 // Harvest is what the search index, and what counts along with it, takes from messages.

@@ -46,7 +46,7 @@ func addWords(tx *gorm.DB, entries []ledger.Entry) error {
 	ids, words := make([]int64, len(entries)), make([]string, len(entries))
 	for i, e := range entries {
 		ids[i] = e.ID
-		words[i] = strings.Join(fitting(e.Words), " ")
+		words[i] = fitting(e.Words)
 	}
 	_, err := tx.Statement.ConnPool.ExecContext(tx.Statement.Context, `INSERT INTO crosstalk.message_words (id, words)
 		SELECT id, array_to_tsvector(string_to_array(words, ' ')) FROM unnest($1::bigint[], $2::text[]) AS entries (id, words)`, ids, words)
@@ -76,15 +76,12 @@ func tally(tx *gorm.DB, h *ledger.Harvest) error {
 	return err
 }
 
-// fitting keeps as many words as there is room for. The last ones name channel and sender, and stay.
-func fitting(words []string) []string {
-	size := 0
-	for i, w := range words {
-		if size += len(w); size > mostWords {
-			return append(words[:i:i], words[max(i, len(words)-2):]...)
-		}
+// fitting keeps as many words as there is room for. The first ones, which name channel and sender, are always among them.
+func fitting(words string) string {
+	if len(words) <= mostWords {
+		return words
 	}
-	return words
+	return words[:strings.LastIndexByte(words[:mostWords+1], ' ')]
 }
 
 // RemoveWords takes messages out of the search index.

@@ -56,7 +56,7 @@ func (l *Log) addWords(table string, entries []ledger.Entry) error {
 	stmt, err := l.conn.Prepare("INSERT INTO " + table + " (rowid, words) VALUES (?, ?)")
 	for i := 0; i < len(entries) && err == nil; i++ {
 		stmt.BindInt64(1, entries[i].ID)
-		stmt.BindText(2, strings.Join(entries[i].Words, " "))
+		stmt.BindText(2, entries[i].Words)
 		err = run(stmt)
 	}
 	return err
