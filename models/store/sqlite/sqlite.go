@@ -165,6 +165,7 @@ func (db *DB) Close() error {
 	if db.Log != nil {
 		err = errors.Join(err, db.Log.close())
 	}
+	db.Turn.close()
 	return errors.Join(err, db.Write.Close())
 }
 

@@ -1,10 +1,6 @@
 package sqlite
 
-import (
-	"time"
-
-	"github.com/gofrs/flock"
-)
+import "time"
 
 // patience is how long a writer waits for its turn. The turn is good manners only: what keeps writers
 // apart is the database's own lock, so one that has waited long, for a process that is stopped
@@ -19,7 +15,7 @@ const patience = 2 * time.Second
 // taken and stands behind.
 type Turn struct {
 	// Set by NewTurn, then constant.
-	next, turn *flock.Flock
+	next, turn *lockFile
 	patience   time.Duration
 
 	mine  chan struct{} // full while a writer of this process has it; those who wait get it in the order in which they came
@@ -28,8 +24,7 @@ type Turn struct {
 
 // NewTurn returns the turn of the database at path.
 func NewTurn(path string) *Turn {
-	mode := flock.SetPermissions(0o600)
-	return &Turn{next: flock.New(path+".next", mode), turn: flock.New(path+".turn", mode), patience: patience, mine: make(chan struct{}, 1)}
+	return &Turn{next: &lockFile{path: path + ".next"}, turn: &lockFile{path: path + ".turn"}, patience: patience, mine: make(chan struct{}, 1)}
 }
 
 // Take waits for this process's turn. Call done after writing.
@@ -39,9 +34,32 @@ func (t *Turn) Take() (done func()) {
 		return func() { <-t.mine }
 	}
 	return func() {
-		_ = t.turn.Unlock()
+		t.turn.unlock()
 		<-t.mine
 	}
+}
+
+// close lets go of the files, when nobody writes any more. One for whose lock somebody still waits is left to him.
+func (t *Turn) close() {
+	t.mine <- struct{}{}
+	defer func() { <-t.mine }()
+	if !t.stands() {
+		t.next.close()
+		t.turn.close()
+	}
+}
+
+// stands says whether a wait that was given up is not over yet.
+func (t *Turn) stands() bool {
+	if t.stuck != nil {
+		select {
+		case <-t.stuck:
+			t.stuck = nil
+		default:
+			return true
+		}
+	}
+	return false
 }
 
 // try takes a turn that nobody else wants.
@@ -49,23 +67,17 @@ func (t *Turn) try() bool {
 	if t.stuck != nil {
 		return false
 	}
-	if ok, _ := t.next.TryLock(); !ok {
+	if !t.next.lock(false) {
 		return false
 	}
-	ok, _ := t.turn.TryLock()
-	_ = t.next.Unlock()
-	return ok
+	defer t.next.unlock()
+	return t.turn.lock(false)
 }
 
 // wait takes a turn, or gives it up for lost.
 func (t *Turn) wait() bool {
-	if t.stuck != nil {
-		select {
-		case <-t.stuck:
-			t.stuck = nil
-		default:
-			return false
-		}
+	if t.stands() {
+		return false
 	}
 	// Nothing can interrupt who waits for a file lock, so that is left to a goroutine.
 	got, enough, over := make(chan bool), make(chan struct{}), make(chan struct{})
@@ -75,7 +87,7 @@ func (t *Turn) wait() bool {
 		select {
 		case got <- mine:
 		case <-enough:
-			_ = t.turn.Unlock()
+			t.turn.unlock()
 		}
 	}()
 	timer := time.NewTimer(t.patience)
@@ -93,10 +105,9 @@ func (t *Turn) wait() bool {
 
 // lock waits in line. Where files cannot be locked there are no turns.
 func (t *Turn) lock() bool {
-	if t.next.Lock() != nil {
+	if !t.next.lock(true) {
 		return false
 	}
-	err := t.turn.Lock()
-	_ = t.next.Unlock()
-	return err == nil
+	defer t.next.unlock()
+	return t.turn.lock(true)
 }

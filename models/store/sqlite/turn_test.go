@@ -67,7 +67,7 @@ func TestWhoHasWrittenStandsBehind(t *testing.T) {
 			defer close(over)
 			theirs.lock() // Take looks first whether the turn is free, and is not in line then
 			had.Store(true)
-			_ = theirs.turn.Unlock()
+			theirs.turn.unlock()
 		}()
 		eventually(t, "the other stands in line", func() bool { return taken(path + ".next") })
 		done()
