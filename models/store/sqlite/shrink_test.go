@@ -4,7 +4,19 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
+
+// eventually waits for what takes several turns.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("after 20 s still not: %s", what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
 
 func TestRoomThatIsFreeIsGivenBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "bus.db")

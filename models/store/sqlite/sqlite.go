@@ -15,6 +15,8 @@ import (
 	"golang.org/x/mod/semver"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
+
+	"crosstalk/models/store/turns"
 )
 
 const (
@@ -34,8 +36,8 @@ func pragmas() []string {
 // their beginning; Read sees what is committed.
 type DB struct {
 	Write, Read *sql.DB
-	Log         *Log  // writes, too
-	Turn        *Turn // to be taken around each transaction of Write and Log
+	Log         *Log        // writes, too
+	Turn        *turns.Turn // to be taken around each transaction of Write and Log
 
 	write, read *gorm.DB // the same two
 	tend        *flock.Flock
@@ -65,7 +67,7 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	}
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
-	db := &DB{Write: write, Read: read, Turn: NewTurn(path), tend: Lock(path)}
+	db := &DB{Write: write, Read: read, Turn: turns.New(path), tend: Lock(path)}
 	if err = db.check(ctx); err == nil {
 		err = migrate(ctx, write)
 	}
@@ -165,7 +167,7 @@ func (db *DB) Close() error {
 	if db.Log != nil {
 		err = errors.Join(err, db.Log.close())
 	}
-	db.Turn.close()
+	db.Turn.Close()
 	return errors.Join(err, db.Write.Close())
 }
 

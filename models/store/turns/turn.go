@@ -1,4 +1,4 @@
-package sqlite
+package turns
 
 import "time"
 
@@ -14,7 +14,7 @@ const patience = 2 * time.Second
 // Who wants to write holds next while it waits for turn, so that whoever has just written finds next
 // taken and stands behind.
 type Turn struct {
-	// Set by NewTurn, then constant.
+	// Set by New, then constant.
 	next, turn *lockFile
 	patience   time.Duration
 
@@ -22,8 +22,8 @@ type Turn struct {
 	stuck chan struct{} // owned by who has it; closed when a wait that was given up is over
 }
 
-// NewTurn returns the turn of the database at path.
-func NewTurn(path string) *Turn {
+// New returns the turn of the database at path.
+func New(path string) *Turn {
 	return &Turn{next: &lockFile{path: path + ".next"}, turn: &lockFile{path: path + ".turn"}, patience: patience, mine: make(chan struct{}, 1)}
 }
 
@@ -39,8 +39,8 @@ func (t *Turn) Take() (done func()) {
 	}
 }
 
-// close lets go of the files, when nobody writes any more. One for whose lock somebody still waits is left to him.
-func (t *Turn) close() {
+// Close lets go of the files, when nobody writes any more. One for whose lock somebody still waits is left to him.
+func (t *Turn) Close() {
 	t.mine <- struct{}{}
 	defer func() { <-t.mine }()
 	if !t.stands() {

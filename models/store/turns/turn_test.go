@@ -1,4 +1,4 @@
-package sqlite
+package turns
 
 import (
 	"path/filepath"
@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // eventually waits for what other goroutines bring about.
 func eventually(t testing.TB, what string, ok func() bool) {
@@ -36,7 +39,7 @@ func TestOneTurnAtATime(t *testing.T) {
 	var inside, most atomic.Int64
 	var wg sync.WaitGroup
 	for range 3 { // processes
-		turn := NewTurn(path)
+		turn := New(path)
 		for range 3 { // their goroutines
 			wg.Go(func() {
 				for range 50 {
@@ -58,7 +61,7 @@ func TestOneTurnAtATime(t *testing.T) {
 
 func TestWhoHasWrittenStandsBehind(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "bus.db")
-	mine, theirs := NewTurn(path), NewTurn(path)
+	mine, theirs := New(path), New(path)
 	for range 20 {
 		done := mine.Take()
 		var had atomic.Bool
@@ -86,7 +89,7 @@ func TestAStuckProcessIsNotWaitedForLong(t *testing.T) {
 	if err := stuck.Lock(); err != nil {
 		t.Fatal(err)
 	}
-	turn := NewTurn(path)
+	turn := New(path)
 	turn.patience = 20 * time.Millisecond
 	begin := time.Now()
 	turn.Take()()
@@ -114,7 +117,7 @@ func TestAStuckProcessIsNotWaitedForLong(t *testing.T) {
 }
 
 func TestWhereNothingCanBeLockedThereAreNoTurns(t *testing.T) {
-	turn := NewTurn(filepath.Join(t.TempDir(), "no", "such", "folder", "bus.db"))
+	turn := New(filepath.Join(t.TempDir(), "no", "such", "folder", "bus.db"))
 	turn.patience = time.Hour
 	for range 3 {
 		turn.Take()()
@@ -122,7 +125,7 @@ func TestWhereNothingCanBeLockedThereAreNoTurns(t *testing.T) {
 }
 
 func BenchmarkTurn(b *testing.B) {
-	turn := NewTurn(filepath.Join(b.TempDir(), "bus.db"))
+	turn := New(filepath.Join(b.TempDir(), "bus.db"))
 	b.ReportAllocs()
 	for b.Loop() {
 		turn.Take()()
@@ -132,7 +135,7 @@ func BenchmarkTurn(b *testing.B) {
 // TestWritersOfAProcessComeInTheirOrder is why retention, batch after batch, keeps no sender waiting for more than one.
 func TestWritersOfAProcessComeInTheirOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turn := NewTurn(filepath.Join(t.TempDir(), "bus.db"))
+		turn := New(filepath.Join(t.TempDir(), "bus.db"))
 		var order []int // owned by who has the turn
 		done := turn.Take()
 		for i := range 5 {

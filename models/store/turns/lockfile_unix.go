@@ -1,6 +1,6 @@
 //go:build unix
 
-package sqlite
+package turns
 
 import "golang.org/x/sys/unix"
 
