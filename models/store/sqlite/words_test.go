@@ -22,7 +22,7 @@ func TestAnIndexThatIsTakenApartIsNoDamage(t *testing.T) {
 	}
 	entries := make([]ledger.Entry, 3000)
 	for i := range entries {
-		entries[i] = ledger.Entry{ID: int64(i + 1), Words: []string{"word", strings.Repeat("x", 1+i%100)}}
+		entries[i] = ledger.Entry{ID: int64(i + 1), Words: "word " + strings.Repeat("x", 1+i%100)}
 	}
 	if err := db.log(func(l *Log) error { return l.addWords("message_words", entries) }); err != nil {
 		t.Fatal(err)
