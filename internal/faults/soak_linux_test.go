@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	soakSeconds = flag.Int("soak.seconds", 18, "how long TestSoak breaks things")
+	soakSeconds = flag.Int("soak.seconds", 45, "how long TestSoak breaks things")
 	soakStore   = flag.String("soak.store", "", "the database of TestSoak: sqlite or postgres; empty for both, one beside the other")
 )
 
