@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"crosstalk/hub/roll"
 	"crosstalk/models"
 	"crosstalk/models/store"
 	"crosstalk/models/store/access"
@@ -36,24 +37,17 @@ type presence struct {
 	signs    map[string]store.Sign // not written yet
 	held     map[string]string     // instance -> session
 	gone     bool                  // a sign says that somebody went: others wait for that
-	watchers map[*watcher]bool
+	watchers map[*Watcher]bool
 
 	// Owned by run.
-	online map[models.Patterns]map[string]bool // by what the watchers may know of
-	kept   time.Time                           // when held names were last noted
-}
-
-// watcher is told of changes, beginning with all who are online.
-type watcher struct {
-	fn   func(instance string, s models.Status)
-	only models.Patterns // of whom it may know; empty: of all
-	told bool            // owned by run
+	rolls map[models.Patterns]*roll.Roll // by what the watchers may know of
+	kept  time.Time                      // when held names were last noted
 }
 
 func newPresence(st *store.Store, w *waits, log *slog.Logger) *presence {
 	return &presence{
 		store: st, waits: w, log: log, kick: make(chan struct{}, 1), signs: map[string]store.Sign{},
-		held: map[string]string{}, watchers: map[*watcher]bool{}, online: map[models.Patterns]map[string]bool{},
+		held: map[string]string{}, watchers: map[*Watcher]bool{}, rolls: map[models.Patterns]*roll.Roll{},
 	}
 }
 
@@ -166,22 +160,6 @@ func (h *Hub) ReleaseName(ctx context.Context, who models.Principal, instance st
 	h.inbox.forgetUses()
 	h.presence.changed()
 	return nil
-}
-
-// Watch calls fn for everyone who is online and then on every change of presence, as far as who may
-// know of them, from one goroutine; fn must not block. stop ends it.
-func (h *Hub) Watch(who models.Principal, fn func(instance string, s models.Status)) (stop func()) {
-	w := &watcher{fn: fn, only: who.Channels}
-	p := h.presence
-	p.mu.Lock()
-	p.watchers[w] = true
-	p.mu.Unlock()
-	p.changed()
-	return func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.watchers, w)
-	}
 }
 
 // seen notes a sign of life, and the channel that was used unless it is empty.
@@ -353,47 +331,33 @@ func (p *presence) flush(ctx context.Context) {
 	}
 }
 
-// announce tells the watchers what changed, and new ones who is online.
+// announce looks who is online and wakes the watchers for whom that is new.
 func (p *presence) announce(ctx context.Context) {
 	p.mu.Lock()
-	watchers := slices.Collect(maps.Keys(p.watchers))
-	held := maps.Clone(p.held)
+	watchers, held := slices.Collect(maps.Keys(p.watchers)), maps.Clone(p.held)
 	p.mu.Unlock()
-	online := map[models.Patterns]map[string]bool{}
+	rolls, news := map[models.Patterns]*roll.Roll{}, map[models.Patterns]bool{}
 	for _, w := range watchers {
-		now, known := online[w.only]
-		if !known {
+		if rolls[w.only] == nil {
 			ids, err := p.store.OnlineIDs(ctx, w.only)
 			if err != nil {
 				return // said where it was found; the next look tells what changed
 			}
-			now = map[string]bool{}
-			for _, id := range ids {
-				now[id] = true
+			if w.only == "" {
+				ids = slices.AppendSeq(ids, maps.Keys(held))
 			}
-			for id := range held {
-				if w.only == "" {
-					now[id] = true
-				}
+			if p.rolls[w.only] == nil {
+				p.rolls[w.only] = roll.New()
 			}
-			online[w.only] = now
+			rolls[w.only] = p.rolls[w.only]
+			news[w.only] = rolls[w.only].Update(ids)
 		}
-		w.tell(p.online[w.only], now)
-	}
-	p.online = online
-}
-
-// tell tells what changed; a new watcher hears who is online.
-func (w *watcher) tell(before, now map[string]bool) {
-	for id := range now {
-		if !w.told || !before[id] {
-			w.fn(id, models.Online)
+		if w.place.Load() == nil {
+			w.place.Store(rolls[w.only].Enter())
+			w.wake()
+		} else if news[w.only] {
+			w.wake()
 		}
 	}
-	for id := range before {
-		if w.told && !now[id] {
-			w.fn(id, models.Offline)
-		}
-	}
-	w.told = true
+	p.rolls = rolls
 }

@@ -137,6 +137,41 @@ func TestVerifiedIsWhoHoldsTheName(t *testing.T) {
 	}
 }
 
+// watch calls seen with all that a watcher is told, until stop.
+func watch(h *Hub, who models.Principal, seen func(id string, s models.Status)) (stop func()) {
+	wake, end := make(chan struct{}, 1), make(chan struct{})
+	w := h.Watch(who, func() {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	})
+	go func() {
+		for {
+			select {
+			case <-end:
+				return
+			case <-wake:
+			}
+			for more := true; more; {
+				told := false // one at a time, as where there is little room
+				more, _ = w.Next(func(id string, s models.Status) bool {
+					if told {
+						return false
+					}
+					told = true
+					seen(id, s)
+					return true
+				})
+			}
+		}
+	}()
+	return func() {
+		w.Close()
+		close(end)
+	}
+}
+
 func TestWatchersSeeWhoComesAndGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, stop := start(t, filepath.Join(t.TempDir(), "crosstalk.db"), nil)
@@ -144,7 +179,7 @@ func TestWatchersSeeWhoComesAndGoes(t *testing.T) {
 		hold(t, h, session("1"), "early", true)
 		var seen []string
 		pass := func(d time.Duration) { time.Sleep(d); synctest.Wait() }
-		unwatch := h.Watch(anyone, func(id string, s models.Status) { seen = append(seen, fmt.Sprint(id, " ", s)) })
+		unwatch := watch(h, anyone, func(id string, s models.Status) { seen = append(seen, fmt.Sprint(id, " ", s)) })
 		pass(time.Second)
 		hold(t, h, session("2"), "late", true)
 		pass(time.Second)

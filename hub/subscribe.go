@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sync/atomic"
 
+	"crosstalk/hub/roll"
 	"crosstalk/models"
 )
 
@@ -228,4 +230,51 @@ func (s *Subscriber) take(dst []*Entry, begin int, last int64) []*Entry {
 	})
 	s.cursor = last
 	return dst[:begin+len(got)]
+}
+
+// Watcher hears who comes and goes, beginning with all who are online.
+type Watcher struct {
+	// Set by Watch, then constant.
+	presence *presence
+	wake     func()
+	only     models.Patterns // of whom it may know; empty: of all
+
+	place atomic.Pointer[roll.Place] // nil: nobody has looked yet
+}
+
+// Watch calls wake whenever there is something for Next to tell, as far as who may know of it, until Close. wake must not block.
+func (h *Hub) Watch(who models.Principal, wake func()) *Watcher {
+	p := h.presence
+	w := &Watcher{presence: p, wake: wake, only: who.Channels}
+	p.mu.Lock()
+	p.watchers[w] = true
+	p.mu.Unlock()
+	p.changed()
+	return w
+}
+
+// Next tells what changed since, of each instance the latest, until tell answers that it had no room for that. more says so.
+// A watcher that has missed too much is told so by an error.
+func (w *Watcher) Next(tell func(instance string, s models.Status) bool) (more bool, err error) {
+	place := w.place.Load()
+	if place == nil {
+		return false, nil
+	}
+	more, behind := place.Next(func(id string, online bool) bool {
+		if online {
+			return tell(id, models.Online)
+		}
+		return tell(id, models.Offline)
+	})
+	if behind {
+		return false, models.Errorf(models.Unavailable, "too slow: more have gone than can be told; come back and resume")
+	}
+	return more, nil
+}
+
+// Close ends it.
+func (w *Watcher) Close() {
+	w.presence.mu.Lock()
+	defer w.presence.mu.Unlock()
+	delete(w.presence.watchers, w)
 }

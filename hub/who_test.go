@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -225,9 +226,10 @@ func TestPresenceTellsOfThoseInOnesChannels(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, stop := start(t, filepath.Join(t.TempDir(), "crosstalk.db"), nil)
 		defer stop()
+		var mu sync.Mutex
 		seen := map[string][]string{}
 		for name, who := range map[string]models.Principal{"all": anyone, "team": holder("team", "team-*")} {
-			defer h.Watch(who, func(id string, s models.Status) { seen[name] = append(seen[name], id) })()
+			defer watch(h, who, func(id string, s models.Status) { mu.Lock(); seen[name] = append(seen[name], id); mu.Unlock() })()
 		}
 		for id, ch := range map[string]string{"in": "team-a", "out": "vault"} {
 			if err := h.Acted(t.Context(), anyone, id, "", ch); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"crosstalk/hub"
 	"crosstalk/models"
 )
 
@@ -29,7 +30,6 @@ type conn struct {
 	who      models.Principal
 	instance string // the name given at connect; empty for none
 	held     bool   // the hub holds it for us
-	unwatch  func() // ends the watch of presence; nil for none
 	depart   func() // gives back its place among the connections; nil for none
 	unfollow func() // ends the watch of the credential; nil for none
 	ws       *websocket.Conn
@@ -53,17 +53,17 @@ type conn struct {
 
 	mu sync.Mutex
 	// Guarded by mu, which is held for no longer than memory takes.
-	room    sync.Cond   // broadcast when out was taken, bye was written, or dead
-	out     []byte      // frames to be written before anything else
-	streams []*stream   // changed only by the owner of ahead
-	first   int         // the stream that is served first next time
-	news    *presence   // what changed and was not written; nil: nobody asked
-	tell    bool        // a position is due
-	told    int64       // the greatest id that the client knows
-	bye     []byte      // close frame; once set nothing else is queued
-	limit   *time.Timer // kills when the peer does not take or answer bye
-	over    bool        // bye is being written: nothing may follow it
-	written bool        // bye
+	room    sync.Cond    // broadcast when out was taken, bye was written, or dead
+	out     []byte       // frames to be written before anything else
+	streams []*stream    // changed only by the owner of ahead
+	first   int          // the stream that is served first next time
+	watcher *hub.Watcher // of who comes and goes; nil: nobody asked
+	tell    bool         // a position is due
+	told    int64        // the greatest id that the client knows
+	bye     []byte       // close frame; once set nothing else is queued
+	limit   *time.Timer  // kills when the peer does not take or answer bye
+	over    bool         // bye is being written: nothing may follow it
+	written bool         // bye
 	dead    bool
 }
 
@@ -243,7 +243,7 @@ func (c *conn) kill() {
 	c.mu.Lock()
 	was := c.dead
 	c.dead = true
-	c.out, c.news = nil, nil
+	c.out = nil
 	c.room.Broadcast()
 	c.mu.Unlock()
 	if !was {
@@ -256,10 +256,10 @@ func (c *conn) release() {
 	if c.depart != nil {
 		c.depart()
 	}
-	if c.unwatch != nil {
-		c.unwatch()
-	}
 	c.mu.Lock()
+	if c.watcher != nil {
+		c.watcher.Close()
+	}
 	streams := c.streams
 	c.streams = nil
 	for _, st := range streams {

@@ -254,7 +254,7 @@ func (c *conn) gather(b *batch) {
 		b.last, c.over = true, true
 		return
 	}
-	b.buf = c.news.flush(b.buf)
+	news := c.news(b)
 	for i := range c.streams {
 		if len(b.buf) >= batchBytes {
 			break
@@ -268,7 +268,7 @@ func (c *conn) gather(b *batch) {
 		}
 	}
 	c.first++
-	b.more = len(b.buf) >= batchBytes
+	b.more = news || len(b.buf) >= batchBytes
 	if c.tell && !b.more && len(b.behind) == 0 {
 		c.tell = false
 		if at := c.position(); at > c.told {

@@ -158,43 +158,35 @@ func (c *conn) position() int64 {
 	return at
 }
 
-// presence is what happened to whom since it was last written: only the latest of each, so that it cannot outgrow
-// the number of instances however slow the client is.
-type presence struct {
-	names  []string // in the order of their first change
-	status map[string]models.Status
-}
+// newsBytes is what a batch may hold of who comes and goes, so that messages do not wait for that.
+const newsBytes = batchBytes / 2
 
 // watch asks to be told who comes and goes.
 func (c *conn) watch() {
-	c.news = &presence{status: map[string]models.Status{}}
-	c.unwatch = c.srv.hub.Watch(c.who, func(instance string, s models.Status) {
-		c.mu.Lock()
-		if c.news != nil {
-			c.news.note(instance, s)
-		}
-		c.mu.Unlock()
-		c.wake()
-	})
+	watcher := c.srv.hub.Watch(c.who, c.wake)
+	c.mu.Lock()
+	c.watcher = watcher
+	c.mu.Unlock()
+	c.wake()
 }
 
-func (p *presence) note(instance string, s models.Status) {
-	if _, noted := p.status[instance]; !noted {
-		p.names = append(p.names, instance)
-	}
-	p.status[instance] = s
-}
-
-// flush moves the news into dst.
-func (p *presence) flush(dst []byte) []byte {
-	if p == nil || len(p.names) == 0 {
-		return dst
+// news fills b with who came and went, as far as there is room. The caller holds mu.
+func (c *conn) news(b *batch) (more bool) {
+	if c.watcher == nil {
+		return false
 	}
 	var frame [256]byte
-	for _, instance := range p.names {
-		dst = appendText(dst, appendPresence(frame[:0], instance, p.status[instance]))
+	most := len(b.buf) + newsBytes
+	more, err := c.watcher.Next(func(instance string, s models.Status) bool {
+		if len(b.buf) >= most {
+			return false
+		}
+		b.buf = appendText(b.buf, appendPresence(frame[:0], instance, s))
+		return true
+	})
+	if err != nil {
+		c.leave(appendClose(nil, closeSlow, models.Text(err)))
+		c.srv.meter.Slow.Add(1)
 	}
-	p.names = nil
-	clear(p.status)
-	return dst
+	return more || err != nil
 }

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"crosstalk/auth"
 	"crosstalk/models"
@@ -229,19 +232,42 @@ func TestPositionIsWhereTheLastOfAllStreamsStands(t *testing.T) {
 	}
 }
 
-func TestSlowClientHearsTheLatestOfEachInstance(t *testing.T) {
-	p := &presence{status: map[string]models.Status{}}
-	for range 1000 {
-		p.note("bob", models.Online)
-		p.note("eve", models.Online)
-		p.note("bob", models.Offline)
-	}
-	want := appendText(nil, appendPresence(nil, "bob", models.Offline))
-	want = appendText(want, appendPresence(nil, "eve", models.Online))
-	if got := p.flush(nil); string(got) != string(want) {
-		t.Errorf("got %q", got)
-	}
-	if again := p.flush(nil); len(again) != 0 {
-		t.Errorf("told twice: %q", again)
-	}
+// TestWhoReadsNothingOfPresenceCostsLittle opens connections that ask who is there, and do not read the answer.
+func TestWhoReadsNothingOfPresenceCostsLittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newBubble(t, auth.Config{})
+		const names, conns = 300, 20
+		for i := range names {
+			if err := h.hub.Register(t.Context(), shared(), models.Registration{ID: fmt.Sprintf("%s-%d", strings.Repeat("x", 190), i), Kind: models.KindAgent}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		heap := func() int64 {
+			var m runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			return int64(m.HeapAlloc)
+		}
+		before := heap()
+		peers := make([]*peer, conns)
+		for i := range peers {
+			peers[i] = h.connect("/ws?presence=1")
+			peers[i].read("welcome")
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if grown := (heap() - before) / conns >> 10; grown > 70 {
+			t.Errorf("a connection that reads nothing of %d names takes %d KiB", names, grown)
+		}
+		seen := map[string]bool{}
+		for len(seen) < names {
+			m := peers[0].read("presence")
+			if m.Status != string(models.Online) || seen[m.InstanceID] {
+				t.Fatalf("told of %d: %+v", len(seen), m)
+			}
+			seen[m.InstanceID] = true
+		}
+	})
 }

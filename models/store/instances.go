@@ -151,10 +151,14 @@ func users(tx *gorm.DB, channels models.Patterns) *gorm.DB {
 		only(fresh().Table("participants").Select("sender"), "channel", channels))
 }
 
-// OnlineIDs lists who is online, of those that have used one of some channels or of all, for presence.
+// maxOnline bounds OnlineIDs.
+const maxOnline = 50_000
+
+// OnlineIDs lists who is online, those seen last if they are too many, of those that have used one of some channels or of all, for presence.
 func (s *Store) OnlineIDs(ctx context.Context, channels models.Patterns) ([]string, error) {
 	var ids []string
 	since := models.TimeOf(time.Now().Add(-Fresh))
-	err := users(s.Reader(ctx).Table("instances"), channels).Where("last_seen >= ? AND left_at = 0", since).Order("id").Pluck("id", &ids).Error
+	err := users(s.Reader(ctx).Table("instances"), channels).Where("last_seen >= ? AND left_at = 0", since).Order("last_seen DESC").Limit(maxOnline).Pluck("id", &ids).Error
+	slices.Sort(ids)
 	return ids, s.reading(err)
 }
