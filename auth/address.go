@@ -17,7 +17,10 @@ func (g *Gate) Address(r Request) string {
 	if !at.IsValid() {
 		return ""
 	}
-	said := strings.Split(r.ForwardedFor, ",")
+	var said []string
+	if r.ForwardedFor != "" {
+		said = strings.Split(r.ForwardedFor, ",")
+	}
 	for hop := 0; hop < maxHops && len(said) > 0 && g.trusts(at); hop++ {
 		last := said[len(said)-1]
 		said = said[:len(said)-1]

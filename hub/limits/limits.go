@@ -29,13 +29,14 @@ type Limits struct {
 	config Config
 
 	enforced                                                      atomic.Bool
-	requests, publishes, failures                                 Rates
+	arrivals, requests, publishes, failures                       Rates
 	connections, addressConnections, subscriptions, waits, bodies counts
 }
 
 // New makes an account.
 func New(c Config) *Limits {
 	l := &Limits{config: c}
+	l.arrivals.per(c.Requests)
 	l.requests.per(c.Requests)
 	l.publishes.per(c.Publishes)
 	l.failures.per(c.Failures / 60)
@@ -65,7 +66,7 @@ func (l *Limits) Arrive(address string) error {
 	if !l.on() || address == "" {
 		return nil
 	}
-	if _, wait := l.requests.Take("at "+address, time.Now()); wait > 0 {
+	if wait := l.arrivals.Pass(address, time.Now()); wait > 0 {
 		return slowDown(wait, "requests from your address")
 	}
 	return nil
@@ -76,7 +77,7 @@ func (l *Limits) Request(who models.Principal) error {
 	if !l.on() || who.Name == "" {
 		return nil
 	}
-	if _, wait := l.requests.Take("by "+who.Name, time.Now()); wait > 0 {
+	if wait := l.requests.Pass(who.Name, time.Now()); wait > 0 {
 		return slowDown(wait, "requests")
 	}
 	return nil
@@ -87,7 +88,7 @@ func (l *Limits) Publish(who models.Principal) error {
 	if !l.on() {
 		return nil
 	}
-	if _, wait := l.publishes.Take(who.Name, time.Now()); wait > 0 {
+	if wait := l.publishes.Pass(who.Name, time.Now()); wait > 0 {
 		return slowDown(wait, "messages")
 	}
 	return nil
@@ -99,7 +100,7 @@ func (l *Limits) Failure(address string) error {
 	if !l.on() || address == "" {
 		return nil
 	}
-	if _, wait := l.failures.Take(address, time.Now()); wait > 0 {
+	if wait := l.failures.Pass(address, time.Now()); wait > 0 {
 		return slowDown(wait, "wrong keys from your address")
 	}
 	return nil

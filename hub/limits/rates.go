@@ -63,6 +63,15 @@ func (r *Rates) Take(key string, now time.Time) (turn Turn, wait time.Duration) 
 	return turn, 0
 }
 
+// Pass is Take for what is never given back. It leaves no garbage while there is room.
+func (r *Rates) Pass(key string, now time.Time) (wait time.Duration) {
+	if r == nil || r.limit <= 0 || r.of(key, now).AllowN(now, 1) {
+		return 0
+	}
+	_, wait = r.Take(key, now)
+	return wait
+}
+
 func (r *Rates) of(key string, now time.Time) *rate.Limiter {
 	r.mu.Lock()
 	defer r.mu.Unlock()
