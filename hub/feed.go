@@ -220,7 +220,7 @@ func (f *feed) seats(ch, instance string) int {
 	return n
 }
 
-// run reads what other processes wrote, when told and every second. It fails only when the log has lost what it had.
+// run reads what other processes wrote, when told and every second. It fails only when the log has lost what it had, or is lost itself.
 func (f *feed) run(ctx context.Context) error {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
@@ -252,7 +252,7 @@ func (f *feed) run(ctx context.Context) error {
 		switch {
 		case err == nil:
 			f.looked.Store(time.Now().UnixMilli())
-		case errors.Is(err, errSetBack):
+		case errors.Is(err, errSetBack) || errors.Is(err, errGone):
 			return err
 		case !failing:
 			f.log.Error("log cannot be read", "error", err)
@@ -301,6 +301,9 @@ func (e *ear) heard(news bool) {
 // catchUp passes on all that the log has beyond the position, and says whether that was anything.
 func (f *feed) catchUp(ctx context.Context) (news bool, err error) {
 	was := f.position.Load()
+	if err := f.store.Moved(); err != nil {
+		return false, fmt.Errorf("%w: %w", errGone, err)
+	}
 	head, err := f.store.Head(ctx)
 	if err == nil {
 		err = f.regress(head, was)
@@ -338,6 +341,9 @@ func (f *feed) lag(batch []models.Message) {
 		f.meter.Lag.Add(time.Since(batch[n-1].CreatedAt.Time()))
 	}
 }
+
+// errGone ends the hub: what it goes on storing would be lost with it.
+var errGone = errors.New("the database was taken away")
 
 // errSetBack ends the hub: ids that its subscribers have passed would be given to other messages. They come back to the
 // next process and are told that their cursor is past the head.

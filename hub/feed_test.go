@@ -2,7 +2,9 @@ package hub
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -81,6 +83,42 @@ func TestAnEchoHidesNobody(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestADatabaseThatIsGoneEndsTheHub takes the file away, or puts another one in its place, under a hub that runs.
+func TestADatabaseThatIsGoneEndsTheHub(t *testing.T) {
+	for name, put := range map[string]bool{"removed": false, "replaced": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "bus.db")
+				st, err := store.Open(t.Context(), store.Options{Path: path})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = st.Close() }()
+				h, err := New(st, Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				done := make(chan error, 1)
+				go func() { done <- h.Run(t.Context()) }()
+				say(t, h, "room", "alice", "hi")
+				time.Sleep(time.Minute)
+				if err := os.Rename(path, path+".away"); err != nil {
+					t.Skip(err) // a system that does not move files which are open
+				}
+				if put {
+					if err := os.WriteFile(path, []byte("another"), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				begun := time.Now()
+				if err := <-done; !errors.Is(err, errGone) || !strings.Contains(err.Error(), path) || time.Since(begun) > 2*lookEvery {
+					t.Errorf("after %v it ended with %v", time.Since(begun), err)
+				}
+			})
+		})
+	}
 }
 
 // TestALogThatWasSetBackEndsTheHub takes back what was written, as a restored backup does.

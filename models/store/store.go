@@ -227,6 +227,15 @@ func (s *Store) Probe(ctx context.Context) error {
 	return s.writing(nil)
 }
 
+// Moved says whether the database's file was removed or another one put in its place while it was open: nobody else sees what is
+// stored in it then.
+func (s *Store) Moved() error {
+	if s.file == nil {
+		return nil
+	}
+	return s.file.Moved()
+}
+
 // Head returns the id of the newest message.
 func (s *Store) Head(ctx context.Context) (int64, error) {
 	var head int64

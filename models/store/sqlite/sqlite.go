@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -39,7 +40,9 @@ type DB struct {
 	Log         *Log        // writes, too
 	Turn        *turns.Turn // to be taken around each transaction of Write and Log
 
-	write, read *gorm.DB // the same two
+	path        string
+	place       fs.FileInfo // of the file as it was opened
+	write, read *gorm.DB    // the same two
 	tend        *flock.Flock
 	ends        ends // owned by who has the turn
 }
@@ -54,7 +57,11 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	if err != nil { // the system says why, SQLite only that
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
+	place, err := f.Stat()
 	_ = f.Close() // created with our mode; SQLite gives its -wal and -shm the same
+	if err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
 	write, err := sql.Open(driver, dsn(path, "immediate", append([]string{"auto_vacuum = INCREMENTAL", "journal_mode = WAL"}, pragmas()...)...))
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
@@ -67,7 +74,7 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	}
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
-	db := &DB{Write: write, Read: read, Turn: turns.New(path), tend: Lock(path)}
+	db := &DB{Write: write, Read: read, Turn: turns.New(path), path: path, place: place, tend: Lock(path)}
 	if err = db.check(ctx); err == nil {
 		err = migrate(ctx, write)
 	}
@@ -82,6 +89,17 @@ func Open(ctx context.Context, path string) (*DB, error) {
 		return nil, err
 	}
 	return db, nil
+}
+
+// Moved says whether the file was removed, or another one put in its place. SQLite goes on with the one that it opened.
+func (db *DB) Moved() error {
+	switch now, err := os.Stat(db.path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s was removed", db.path)
+	case err == nil && !os.SameFile(now, db.place):
+		return fmt.Errorf("another file was put in the place of %s", db.path)
+	}
+	return nil
 }
 
 // MakeFolder makes the folder of the database, for its owner alone, if there is none.
