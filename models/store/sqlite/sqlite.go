@@ -40,8 +40,8 @@ type DB struct {
 	Log         *Log        // writes, too
 	Turn        *turns.Turn // to be taken around each transaction of Write and Log
 
-	path        string
-	place       fs.FileInfo // of the file as it was opened
+	*file
+	wal         fs.FileInfo // of its log
 	write, read *gorm.DB    // the same two
 	tend        *flock.Flock
 	ends        ends // owned by who has the turn
@@ -68,13 +68,10 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	}
 	write.SetMaxOpenConns(1)
 	write.SetConnMaxLifetime(0)
-	read, err := sql.Open(driver, dsn(path, "deferred", "query_only = 1", "cache_size = -16000", "temp_store = MEMORY"))
-	if err != nil {
-		return nil, fmt.Errorf("open the database for reading: %w", err)
-	}
+	read := sql.OpenDB(&connector{write.Driver(), dsn(path, "deferred", "query_only = 1", "cache_size = -16000", "temp_store = MEMORY"), &file{path, place}})
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
-	db := &DB{Write: write, Read: read, Turn: turns.New(path), path: path, place: place, tend: Lock(path)}
+	db := &DB{Write: write, Read: read, Turn: turns.New(path), file: &file{path, place}, tend: Lock(path)}
 	if err = db.check(ctx); err == nil {
 		err = migrate(ctx, write)
 	}
@@ -84,22 +81,14 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	if err == nil {
 		err = db.wrap()
 	}
+	if err == nil {
+		db.wal, err = os.Stat(path + "-wal")
+	}
 	if err != nil {
 		_ = db.Close()
 		return nil, err
 	}
 	return db, nil
-}
-
-// Moved says whether the file was removed, or another one put in its place. SQLite goes on with the one that it opened.
-func (db *DB) Moved() error {
-	switch now, err := os.Stat(db.path); {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%s was removed", db.path)
-	case err == nil && !os.SameFile(now, db.place):
-		return fmt.Errorf("another file was put in the place of %s", db.path)
-	}
-	return nil
 }
 
 // MakeFolder makes the folder of the database, for its owner alone, if there is none.
@@ -186,7 +175,7 @@ func (db *DB) Close() error {
 		err = errors.Join(err, db.Log.close())
 	}
 	db.Turn.Close()
-	return errors.Join(err, db.Write.Close())
+	return errors.Join(err, db.Write.Close(), db.putAside())
 }
 
 // Lock is the lock that processes on one database share: for opening, migrating and tending it.

@@ -303,3 +303,53 @@ func TestANewerSchemaIsRefused(t *testing.T) {
 		t.Errorf("%q, want %q", err, want)
 	}
 }
+
+func TestALogIsNotLeftToAnotherFile(t *testing.T) {
+	dir := t.TempDir()
+	path, copied := filepath.Join(dir, "bus.db"), filepath.Join(dir, "copy.db")
+	other, err := Open(t.Context(), copied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Write.Exec("UPDATE bus SET bus_id = 'copy'"); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Moved(); err != nil {
+		t.Error(err)
+	}
+	if err := os.Rename(copied, path); err != nil {
+		t.Skip(err) // a system that does not replace files which are open
+	}
+	if err := db.Moved(); err == nil || !strings.Contains(err.Error(), "another file was put in the place of "+path) {
+		t.Error(err)
+	}
+	for range readers { // those that are open go on
+		c, err := db.Read.Conn(t.Context())
+		if err == nil {
+			defer func() { _ = c.Close() }()
+		} else if !strings.Contains(err.Error(), "another file was put") {
+			t.Error(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+	again, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = again.Close() }()
+	if got := read[string](t, again.Read, "SELECT bus_id FROM bus"); got != "copy" {
+		t.Errorf("the copy has become %q", got)
+	}
+	if kept, err := filepath.Glob(path + "-wal.before-*"); err != nil || len(kept) != 1 {
+		t.Errorf("the old log is %v, %v", kept, err)
+	}
+}
