@@ -52,6 +52,12 @@ func Write(ctx context.Context, db, file string, opt Options) (r Report, err err
 	case !opt.Force:
 		return r, there(file)
 	}
+	if info, err := os.Stat(filepath.Dir(file)); err != nil || !info.IsDir() {
+		return r, fmt.Errorf("there is no folder %s: make it first", filepath.Dir(file))
+	}
+	if err := usable(ctx, db); err != nil {
+		return r, err
+	}
 	temp := beside(file)
 	defer func() { err = errors.Join(err, remove(temp)) }()
 	for try := 1; ; try++ {
@@ -197,6 +203,15 @@ func look(ctx context.Context, file string) (r Report, err error) {
 	}
 	r.File, r.Bytes = file, info.Size()
 	return r, still()
+}
+
+// usable refuses a database that would make no copy of use, before any is made.
+func usable(ctx context.Context, path string) error {
+	db, _, err := sqlite.ReadOnly(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(ours(ctx, db, path), db.Close())
 }
 
 // ours refuses what is no database of crosstalk, or one that this build cannot use.

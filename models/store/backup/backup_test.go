@@ -163,6 +163,25 @@ func TestACopyIsPutOverNoPartOfTheDatabase(t *testing.T) {
 	}
 }
 
+func TestWhatCannotBeCopiedIsSaidByItsName(t *testing.T) {
+	dir := t.TempDir()
+	path, text := filepath.Join(dir, "bus.db"), filepath.Join(dir, "notes.txt")
+	_, closed := open(t, path)
+	closed()
+	if err := os.WriteFile(text, []byte("no database, but long enough to be one"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ db, file, want string }{
+		{path, filepath.Join(dir, "none", "x.db"), "there is no folder " + filepath.Join(dir, "none")},
+		{path, filepath.Join(text, "x.db"), ""},
+		{text, filepath.Join(dir, "x.db"), text + " is no SQLite database"},
+	} {
+		if _, err := backup.Write(t.Context(), tc.db, tc.file, backup.Options{}); err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), ".x.db") {
+			t.Errorf("%s to %s: %v", tc.db, tc.file, err)
+		}
+	}
+}
+
 func TestACopyOverwritesNothingUnasked(t *testing.T) {
 	dir := t.TempDir()
 	path, file := filepath.Join(dir, "bus.db"), filepath.Join(dir, "copy.db")
@@ -184,7 +203,7 @@ func TestACopyOverwritesNothingUnasked(t *testing.T) {
 		{path, true, "is the database itself"},
 		{link, true, "is the database itself"},
 		{dir, true, "is no file"},
-		{filepath.Join(dir, "no", "folder.db"), false, "no such file"},
+		{filepath.Join(dir, "no", "folder.db"), false, "there is no folder"},
 	} {
 		if _, err := backup.Write(t.Context(), path, tc.file, backup.Options{Force: tc.force}); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want %q", tc.file, err, tc.want)
