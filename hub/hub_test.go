@@ -223,18 +223,20 @@ func TestFillsGaps(t *testing.T) {
 	const each = 80
 	var all sync.WaitGroup
 	got := make([][]*Entry, 4)
-	for i, h := range hubs {
+	for i, h := range hubs { // all of them, before anybody writes
 		one := follow(t, h, Subscription{Channels: []string{"a"}})
 		every := follow(t, h, Subscription{Channels: []string{models.Every}})
 		defer one.Close()
 		defer every.Close()
+		all.Go(func() { got[2*i] = collect(t, one, each) })
+		all.Go(func() { got[2*i+1] = collect(t, every, 2*each) })
+	}
+	for i, h := range hubs {
 		all.Go(func() {
 			for n := range each {
 				say(t, h, []string{"a", "b"}[n%2], fmt.Sprint("hub", i), fmt.Sprint(n))
 			}
 		})
-		all.Go(func() { got[2*i] = collect(t, one, each) })
-		all.Go(func() { got[2*i+1] = collect(t, every, 2*each) })
 	}
 	all.Wait()
 	for i, h := range hubs {
