@@ -125,6 +125,28 @@ func TestASilentChannelIsReadByItsIndex(t *testing.T) {
 	}
 }
 
+// TestTheIndexIsSortedAtEase is why a rare word is found fast: what the server has only taken note of it reads for each search.
+func TestTheIndexIsSortedAtEase(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Start(t)
+	s := server(url).open(t, Options{})
+	conn := connect(t, url)
+	change(t, conn, "CREATE EXTENSION pgstattuple")
+	for i := range 20 {
+		if _, err := s.Append(t.Context(), Append{Draft: draft(i, "some words"), Principal: models.SharedPrincipal}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "all is in the index proper", func() bool {
+		var indexed, noted int
+		err := conn.QueryRow(t.Context(), "SELECT indexed_id, pending_tuples FROM crosstalk.bus, pgstatginindex('crosstalk.message_words_by_word')").Scan(&indexed, &noted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return indexed == 20 && noted == 0
+	})
+}
+
 // connect makes a connection to a database of its own, past every Store.
 func connect(t testing.TB, url string) *pgx.Conn {
 	t.Helper()

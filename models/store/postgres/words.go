@@ -26,7 +26,7 @@ const mostWords = 1_000_000
 
 // Index takes messages into the search index, and counts them.
 func (db *DB) Index(ctx context.Context, h *ledger.Harvest) error {
-	return db.Transact(ctx, func(tx *gorm.DB) error {
+	err := db.Transact(ctx, func(tx *gorm.DB) error {
 		var indexed int64
 		if err := tx.Table("bus").Select("indexed_id").Scan(&indexed).Error; err != nil || indexed != h.After {
 			return err // another process has been here since
@@ -39,6 +39,24 @@ func (db *DB) Index(ctx context.Context, h *ledger.Harvest) error {
 		}
 		// Last, because those who append wait from here to the commit.
 		return tx.Exec("UPDATE bus SET indexed_id = ?", h.Last()).Error
+	})
+	if err == nil && len(h.Entries) < sortWhile {
+		err = db.sort(ctx)
+	}
+	return err
+}
+
+// sortWhile is how many messages a batch may have when the index is sorted after it: beyond, they come so fast that the
+// server's own way costs half.
+const sortWhile = 512
+
+// sort has the server put into the index proper what it has taken note of. By itself it does that when it has 4 MB of
+// notes, of some 3,000 messages, and reads them all for each search: that of a rare word took 45 ms then, and takes 1. Only
+// the index's owner may, so where tables were made by another user it stays as it is.
+func (db *DB) sort(ctx context.Context) error {
+	return db.Transact(ctx, func(tx *gorm.DB) error {
+		return tx.Exec(`SELECT gin_clean_pending_list(oid) FROM pg_class
+			WHERE oid = 'crosstalk.message_words_by_word'::regclass AND pg_has_role(relowner, 'USAGE')`).Error
 	})
 }
 
