@@ -13,6 +13,7 @@ import (
 	"crosstalk/bridge/catalog"
 	"crosstalk/bridge/fence"
 	"crosstalk/bridge/memory"
+	"crosstalk/bridge/pulse"
 	"crosstalk/bridge/push"
 	"crosstalk/hub"
 	"crosstalk/models"
@@ -48,6 +49,7 @@ type Bridge struct {
 	known *memory.Known
 	lost  *memory.Lost
 	push  *push.Pusher // nil without live push
+	pulse *pulse.Pulse // at which waits report
 }
 
 // New makes a bridge to a hub.
@@ -58,7 +60,7 @@ func New(o Options) *Bridge {
 	if o.WaitCeiling <= 0 {
 		o.WaitCeiling = defaultCeiling
 	}
-	b := &Bridge{opt: o, hub: o.Hub, log: o.Log, names: memory.NewNames(), known: memory.NewKnown(), lost: memory.NewLost()}
+	b := &Bridge{opt: o, hub: o.Hub, log: o.Log, names: memory.NewNames(), known: memory.NewKnown(), lost: memory.NewLost(), pulse: pulse.New(progress, stride)}
 	if o.Push {
 		b.push = push.New(push.Options{Follow: push.Here(o.Hub), Log: o.Log, VerifiedOnly: o.VerifiedOnly, Own: b.names.Own})
 	}

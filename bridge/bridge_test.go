@@ -144,31 +144,6 @@ func TestASendThatIsCancelledHalfWayIsNotSentTwice(t *testing.T) {
 	wants(t, c.call("send_message", `{"sender":"bob","channel":"x","content":"hi"}`), "Message #2 sent")
 }
 
-// TestASlowClientDoesNotHoldUpItsWait has progress that is not taken: the answer comes all the same.
-func TestASlowClientDoesNotHoldUpItsWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, Options{})
-		call := &Call{Who: anyone(), Conn: "c", Progress: func(ctx context.Context, _ float64, _ string) error {
-			<-ctx.Done()
-			return ctx.Err()
-		}}
-		said := make(chan string)
-		go func() {
-			answer := h.bridge.Server().HandleMessage(WithCall(t.Context(), call), json.RawMessage(
-				`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"wait_for_reply","arguments":{"channel":"x","instance_id":"me"}}}`))
-			b, err := json.Marshal(answer)
-			if err != nil {
-				t.Error(err)
-			}
-			said <- string(b)
-		}()
-		synctest.Wait()
-		h.post("x", "bob", models.TypeMessage, "hi")
-		wants(t, <-said, "1 new message(s) in #x")
-		call.Done(t.Context(), true)
-	})
-}
-
 func TestProgressComesAtOnceThenEvery15SecondsAndNeverAfterTheAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, Options{WaitCeiling: 100 * time.Second})

@@ -24,7 +24,8 @@ type Call struct {
 	after []func(ctx context.Context, written bool)
 }
 
-// Progress sends notifications/progress under the client's token, on the stream of the very request.
+// Progress sends notifications/progress under the client's token, on the stream of the very request. It does not wait for the
+// client, and is not called any more when the request's handler has returned. Of a client that does not read it may leave some out.
 type Progress func(ctx context.Context, progress float64, message string) error
 
 type callKey struct{}

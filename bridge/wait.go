@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"sync"
 	"time"
 
 	"crosstalk/bridge/catalog"
@@ -16,7 +15,7 @@ import (
 const (
 	silence  = 50 * time.Second // what clients and proxies allow a call that shows no sign of life
 	progress = 15 * time.Second
-	stride   = 250 * time.Millisecond // at whose multiples waits report, so that the process wakes up for many of them at once
+	stride   = 250 * time.Millisecond // between moments at which waits report, so that the process wakes up for many of them at once
 )
 
 // waiting is what one wait was asked to do.
@@ -35,6 +34,7 @@ func (b *Bridge) waitForReply(ctx context.Context, c *Call, in *catalog.Args) (*
 	}
 	began := time.Now()
 	stop := b.report(ctx, c, w)
+	defer stop()
 	came, err := b.hub.Wait(ctx, c.Who, w.ask, w.role, w.most)
 	stop()
 	if err != nil {
@@ -95,32 +95,20 @@ func (b *Bridge) report(ctx context.Context, c *Call, w waiting) (stop func()) {
 	if c.Progress == nil {
 		return func() {}
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	var done sync.WaitGroup
-	done.Go(func() {
-		began := time.Now()
-		timer := time.NewTimer(untilReport())
-		defer timer.Stop()
-		for passed := time.Duration(0); passed == 0 || passed < w.most; passed = time.Since(began).Round(time.Second) {
-			if err := c.Progress(ctx, passed.Seconds(), fmt.Sprintf("waiting in #%s for %s", w.ask.Channel, passed)); err != nil {
-				b.log.Debug("progress was not sent", "error", err)
-			}
-			select {
-			case <-ctx.Done():
-				return
-			case <-timer.C:
-				timer.Reset(untilReport())
-			}
+	began, last := time.Now(), time.Duration(-1)
+	tell := func() {
+		passed := time.Since(began).Round(time.Second)
+		if passed <= last || passed > 0 && passed >= w.most || ctx.Err() != nil {
+			return
 		}
-	})
-	return func() {
-		cancel()
-		done.Wait()
+		last = passed
+		if err := c.Progress(ctx, passed.Seconds(), fmt.Sprintf("waiting in #%s for %s", w.ask.Channel, passed)); err != nil {
+			b.log.Debug("progress was not sent", "error", err)
+		}
 	}
+	tell()
+	return b.pulse.Join(tell)
 }
-
-// untilReport is about progress, up to a moment at which other waits report, too.
-func untilReport() time.Duration { return time.Until(time.Now().Add(progress).Round(stride)) }
 
 // cameTo writes the messages that ended a wait.
 func (b *Bridge) cameTo(a *fence.Answer, w waiting, r *hub.Reading) {

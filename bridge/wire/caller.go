@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
+	"strconv"
 	"sync"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -18,7 +20,10 @@ import (
 // errOver is what a handler hears that sends after its request was answered.
 var errOver = errors.New("the request is over")
 
-// notesAhead is how many notifications mcp-go may be ahead of the client. It drops what is more.
+// errLate is why a report is left out.
+var errLate = errors.New("the client does not read")
+
+// notesAhead is how many notifications mcp-go, or a handler's reports, may be ahead of the client. More are dropped.
 const notesAhead = 100
 
 // caller is what mcp-go takes for a session: one request with the stream of its own, so that nothing leaves on another's.
@@ -31,11 +36,17 @@ type caller struct {
 
 	pump sync.WaitGroup
 
+	behind sync.Mutex
+	// Guarded by behind, under which nobody waits for the client.
+	reports [][]byte // that the client did not take at once; catchUp runs if there are any
+	last    bool     // no more are taken
+
 	mu sync.Mutex
 	// Guarded by mu.
 	notes chan mcp.JSONRPCNotification // made when it is first asked for
 	stop  chan struct{}                // made with notes, closed when no more shall come
-	over  bool
+	done  bool                         // notes are taken no more
+	over  bool                         // nothing is to be written
 	want  mcp.SubscriptionFilter
 }
 
@@ -45,6 +56,10 @@ func (c *caller) event(v any) error {
 	if err != nil {
 		return err
 	}
+	return c.write(message)
+}
+
+func (c *caller) write(message []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.over {
@@ -58,21 +73,84 @@ func (c *caller) progress(token json.RawMessage) bridge.Progress {
 	if token == nil {
 		return nil
 	}
-	type params struct {
-		Token    json.RawMessage `json:"progressToken"`
-		Progress float64         `json:"progress"`
-		Message  string          `json:"message,omitempty"`
-	}
 	return func(_ context.Context, progress float64, message string) error {
-		return c.event(notification{mcp.JSONRPC_VERSION, string(mcp.MethodNotificationProgress), params{token, progress, message}})
+		b, err := appendProgress(nil, token, progress, message)
+		if err != nil {
+			return err
+		}
+		return c.report(b)
 	}
+}
+
+// report writes a message at once, or has a goroutine do so that may wait for the client, in order.
+func (c *caller) report(b []byte) error {
+	c.behind.Lock()
+	defer c.behind.Unlock()
+	switch {
+	case c.last:
+		return errOver
+	case len(c.reports) == 0 && c.try(b):
+		return nil
+	case len(c.reports) == notesAhead:
+		return errLate
+	}
+	c.reports = append(c.reports, b)
+	if len(c.reports) == 1 {
+		c.pump.Go(c.catchUp)
+	}
+	return nil
+}
+
+// try writes a message if that can be done without waiting.
+func (c *caller) try(b []byte) (done bool) {
+	if !c.mu.TryLock() {
+		return false // somebody writes
+	}
+	defer c.mu.Unlock()
+	return !c.over && c.out.try(b)
+}
+
+// catchUp writes the reports that could not be written at once.
+func (c *caller) catchUp() {
+	for {
+		c.behind.Lock()
+		b := c.reports[0]
+		c.behind.Unlock()
+		_ = c.write(b) // a stream that fails ends its request
+		c.behind.Lock()
+		c.reports = c.reports[1:]
+		left := len(c.reports)
+		if left == 0 {
+			c.reports = nil
+		}
+		c.behind.Unlock()
+		if left == 0 {
+			return
+		}
+	}
+}
+
+// appendProgress appends a notification of progress.
+func appendProgress(b []byte, token json.RawMessage, progress float64, message string) ([]byte, error) {
+	text, err := json.Marshal(message)
+	if err != nil {
+		return b, err
+	}
+	if math.IsNaN(progress) || math.IsInf(progress, 0) {
+		return b, errors.New("progress must be a number")
+	}
+	b = append(b, `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":`...)
+	b = append(append(b, token...), `,"progress":`...)
+	b = strconv.AppendFloat(b, progress, 'f', -1, 64)
+	b = append(append(b, `,"message":`...), text...)
+	return append(b, "}}"...), nil
 }
 
 // NotificationChannel takes what mcp-go has to say. Most requests never ask for it.
 func (c *caller) NotificationChannel() chan<- mcp.JSONRPCNotification {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.notes == nil && !c.over {
+	if c.notes == nil && !c.done {
 		notes, stop := make(chan mcp.JSONRPCNotification, notesAhead), make(chan struct{})
 		c.notes, c.stop = notes, stop
 		c.pump.Go(func() { c.carry(notes, stop) })
@@ -114,16 +192,16 @@ func (c *caller) note(n mcp.JSONRPCNotification) {
 
 // close writes what was said so far. What comes later is dropped.
 func (c *caller) close() {
+	c.behind.Lock()
+	c.last = true
+	c.behind.Unlock()
 	c.mu.Lock()
 	stop := c.stop
-	if stop == nil {
-		c.over = true
-	}
+	c.stop, c.done = nil, true
 	c.mu.Unlock()
-	if stop == nil {
-		return
+	if stop != nil {
+		close(stop)
 	}
-	close(stop)
 	c.pump.Wait()
 	c.mu.Lock()
 	c.over = true

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -26,6 +28,8 @@ func (p *paper) event(b []byte) error {
 	p.lines = append(p.lines, string(b))
 	return nil
 }
+
+func (p *paper) try([]byte) bool { return false }
 
 func (p *paper) answer(b []byte, _ int) error { return p.event(b) }
 
@@ -109,4 +113,42 @@ func TestAQuestionToAClientThatIsGoneEnds(t *testing.T) {
 	if len(c.asked) != 0 || len(out.lines) != 1 {
 		t.Errorf("%d questions are open, %q was written", len(c.asked), out.lines)
 	}
+}
+
+// shut is a stream whose client reads nothing until it opens.
+type shut struct {
+	paper
+	open chan struct{}
+}
+
+func (s *shut) event(b []byte) error {
+	<-s.open
+	return s.paper.event(b)
+}
+
+func TestReportsDoNotWaitForTheClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &shut{open: make(chan struct{})}
+		c := &caller{session: newSession(models.Principal{}, ""), out: out}
+		report := c.progress(json.RawMessage(`"t"`))
+		for i := range notesAhead {
+			if err := report(t.Context(), float64(i), "m"); err != nil {
+				t.Fatalf("report %d: %v", i, err)
+			}
+		}
+		synctest.Wait()
+		if err := report(t.Context(), notesAhead, ""); !errors.Is(err, errLate) {
+			t.Errorf("one more: %v", err)
+		}
+		close(out.open)
+		c.close()
+		if len(out.lines) != notesAhead {
+			t.Fatalf("%d were written", len(out.lines))
+		}
+		for i, line := range out.lines {
+			if want := fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"t","progress":%d,"message":"m"}}`, i); line != want {
+				t.Fatalf("%d is %s", i, line)
+			}
+		}
+	})
 }

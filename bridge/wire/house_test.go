@@ -21,6 +21,7 @@ import (
 
 	"crosstalk/auth"
 	"crosstalk/bridge"
+	"crosstalk/internal/socket"
 	"crosstalk/models"
 )
 
@@ -179,7 +180,9 @@ func serve(t testing.TB, o Options) (url string) {
 	mux.Handle("/mcp", HTTP(o))
 	mux.Handle("/sse", old)
 	mux.Handle("/messages", old)
-	s := httptest.NewServer(mux)
+	s := httptest.NewUnstartedServer(mux)
+	s.Config.ConnContext = socket.With
+	s.Start()
 	t.Cleanup(func() {
 		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 		s.Close()

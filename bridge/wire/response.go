@@ -2,11 +2,15 @@ package wire
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
+
+	"crosstalk/internal/socket"
 )
 
 // chunk is how many bytes a client has writeTime to take.
@@ -20,11 +24,13 @@ type response struct {
 	rc      *http.ResponseController
 	streams bool               // the client can read a stream
 	lost    context.CancelFunc // called when the client does not take what is written
+	nc      net.Conn           // on which chunks can be written past net/http; nil: they cannot
 
 	mu sync.Mutex
 	// Guarded by mu.
 	beat *time.Timer
-	open bool // as a stream
+	open bool            // as a stream
+	raw  syscall.RawConn // of nc, once the head is written; nil: none
 	over bool
 	err  error
 }
@@ -32,6 +38,9 @@ type response struct {
 // respond begins the answer to r. It ends with a call of answer, or of end, before r's handler returns.
 func respond(w http.ResponseWriter, r *http.Request, lost context.CancelFunc) *response {
 	s := &response{w: w, rc: http.NewResponseController(w), lost: lost, streams: takesStream(r)}
+	if r.ProtoMajor == 1 && r.ProtoMinor >= 1 { // else there are no chunks, or frames in their place
+		s.nc = socket.Of(r.Context())
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.beat = time.AfterFunc(beatEvery, s.tick)
@@ -68,6 +77,36 @@ func (s *response) named(event string, data []byte) error {
 		s.beat.Reset(beatEvery + time.Second) // this was as good a sign of life, and progress comes every beatEvery
 	}
 	return err
+}
+
+// try is event for who may not wait: it tells whether all was said at once. If not, nothing is on its way.
+func (s *response) try(message []byte) bool {
+	if !s.mu.TryLock() {
+		return false // somebody writes
+	}
+	if s.over || s.raw == nil || s.err != nil {
+		s.mu.Unlock()
+		return false
+	}
+	b := chunkOf(eventOf("message", message))
+	n, err := socket.Write(s.raw, b)
+	switch s.err = err; {
+	case err != nil:
+		s.lost()
+	case n == 0:
+		s.mu.Unlock()
+		return false
+	case n < len(b): // a chunk that was begun must be ended, so mu goes with the rest of it
+		go func() {
+			defer s.mu.Unlock()
+			s.rest(b[n:])
+		}()
+		return true
+	default:
+		s.beat.Reset(beatEvery + time.Second)
+	}
+	s.mu.Unlock()
+	return true
 }
 
 func eventOf(name string, data []byte) []byte {
@@ -152,6 +191,31 @@ func (s *response) put(b []byte) error {
 	}
 	if s.err != nil {
 		s.lost()
+		return s.err
 	}
-	return s.err
+	if s.open && !s.over && s.nc != nil {
+		_ = s.nc.SetWriteDeadline(time.Time{}) // it would hold for try, too
+		if s.raw == nil {
+			_, s.raw = socket.Below(s.nc)
+		}
+	}
+	return nil
+}
+
+// chunkOf makes b what net/http writes when it flushes b. It has nothing of its own to write then, until the next Write: what
+// comes in between may go past it.
+func chunkOf(b []byte) []byte {
+	chunk := make([]byte, 0, len(b)+12)
+	chunk = append(strconv.AppendInt(chunk, int64(len(b)), 16), "\r\n"...)
+	return append(append(chunk, b...), "\r\n"...)
+}
+
+// rest writes what the socket did not take at once. Its caller holds mu.
+func (s *response) rest(b []byte) {
+	_ = s.nc.SetWriteDeadline(time.Now().Add(writeTime))
+	if _, s.err = s.nc.Write(b); s.err != nil {
+		s.lost()
+		return
+	}
+	_ = s.nc.SetWriteDeadline(time.Time{})
 }

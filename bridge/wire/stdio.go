@@ -226,6 +226,9 @@ func (p *peer) event(message []byte) error {
 	return p.write(message)
 }
 
+// try does nothing: others write here, too, and it cannot be known whether the client reads.
+func (p *peer) try([]byte) bool { return false }
+
 func (p *peer) answer(message []byte, _ int) error { return p.event(message) }
 
 // end begins nothing more, lets what runs come to its end or else cancels it, and waits for it.

@@ -47,6 +47,7 @@ type Options struct {
 // stream takes what belongs to one request to its client.
 type stream interface {
 	event(message []byte) error              // what comes before the answer
+	try(message []byte) bool                 // likewise, if the client takes it at once; else nothing is written
 	answer(message []byte, status int) error // status is for HTTP
 }
 

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -16,6 +15,7 @@ import (
 	"github.com/coder/websocket"
 
 	"crosstalk/auth"
+	"crosstalk/internal/socket"
 	"crosstalk/models"
 )
 
@@ -243,18 +243,8 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return l, bufio.NewReadWriter(bufio.NewReaderSize(l, 512), bufio.NewWriterSize(l, 160)), nil
 }
 
-// setConn looks behind wrappers for a socket that can be written to without waiting. What encrypts is no mere wrapper.
+// setConn looks behind wrappers for a socket that can be written to without waiting.
 func (c *conn) setConn(nc net.Conn) {
-	c.nc, c.socket = nc, nc
-	for {
-		if _, encrypts := c.socket.(*tls.Conn); encrypts {
-			return
-		}
-		w, wraps := c.socket.(interface{ NetConn() net.Conn })
-		if !wraps {
-			break
-		}
-		c.socket = w.NetConn()
-	}
-	c.raw = rawConn(c.socket)
+	c.nc = nc
+	c.socket, c.raw = socket.Below(nc)
 }

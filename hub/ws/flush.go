@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"crosstalk/hub"
+	"crosstalk/internal/socket"
 	"crosstalk/models/meter"
 )
 
@@ -105,9 +106,7 @@ type batch struct {
 	more    bool      // there may be more: buf is full
 	last    bool      // buf ends with the close frame
 
-	// Of try.
-	n   int
-	err error
+	attempt socket.Attempt // to write buf
 }
 
 func (b *batch) reset() {
@@ -121,7 +120,7 @@ func (b *batch) reset() {
 // flush is a worker: it gives conns their turns until the run queue closes. It waits for nothing but the queue.
 func (s *Server) flush() {
 	b := s.batches.Get().(*batch)
-	try := b.try
+	try := b.attempt.Write
 	cell := s.meter.Cell()
 	for {
 		c := s.queue.pop()
@@ -131,18 +130,18 @@ func (s *Server) flush() {
 		c.turn.Store(running)
 		c.gather(b)
 		if c.raw != nil && len(b.buf) > 0 {
-			b.n, b.err = 0, nil
-			if err := c.raw.Write(try); err != nil || b.err != nil {
+			b.attempt = socket.Attempt{B: b.buf}
+			if err := c.raw.Write(try); err != nil || b.attempt.Err != nil {
 				c.kill()
 				continue // with a turn that never ends: the dead need none
 			}
-			b.done = b.n
+			b.done = b.attempt.N
 		}
 		if b.done < len(b.buf) || len(b.behind) > 0 {
 			full := b
 			s.work.Go(func() { c.drain(full) })
 			b = s.batches.Get().(*batch)
-			try = b.try
+			try = b.attempt.Write
 			continue
 		}
 		if b.count > 0 {

@@ -14,6 +14,8 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
+
+	"crosstalk/internal/socket"
 )
 
 // Handoff moves connections between a Fiber app and an http.Server of its own.
@@ -39,6 +41,7 @@ func New(app *fiber.App, native http.Handler, isNative func(path string) bool, l
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       120 * time.Second,
 		MaxHeaderBytes:    max(32<<10, app.Server().ReadBufferSize), // whatever Fiber reads
+		ConnContext:       socket.With,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		ConnState: func(nc net.Conn, state http.ConnState) {
 			switch c := nc.(*conn); state {

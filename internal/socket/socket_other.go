@@ -1,6 +1,6 @@
 //go:build !unix
 
-package ws
+package socket
 
 import (
 	"net"
@@ -10,4 +10,5 @@ import (
 // rawConn returns nil: here every write waits, in a goroutine of its own.
 func rawConn(net.Conn) syscall.RawConn { return nil }
 
-func (b *batch) try(uintptr) bool { return true }
+// Write is never called, as there is no syscall.RawConn.
+func (a *Attempt) Write(uintptr) bool { return true }

@@ -1,13 +1,12 @@
 //go:build unix
 
-package ws
+package socket
 
 import (
 	"net"
 	"syscall"
 )
 
-// rawConn returns access to the socket below nc; nil where there is none.
 func rawConn(nc net.Conn) syscall.RawConn {
 	if s, ok := nc.(syscall.Conn); ok {
 		if raw, err := s.SyscallConn(); err == nil {
@@ -17,18 +16,18 @@ func rawConn(nc net.Conn) syscall.RawConn {
 	return nil
 }
 
-// try writes as much of buf as the socket takes without waiting.
-func (b *batch) try(fd uintptr) bool {
+// Write writes as much of B as the socket takes without waiting.
+func (a *Attempt) Write(fd uintptr) bool {
 	for {
-		n, err := syscall.Write(int(fd), b.buf)
+		n, err := syscall.Write(int(fd), a.B)
 		switch err {
 		case nil:
-			b.n = n
+			a.N = n
 		case syscall.EINTR:
 			continue
 		case syscall.EAGAIN:
 		default:
-			b.err = err
+			a.Err = err
 		}
 		return true
 	}

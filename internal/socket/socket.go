@@ -1,0 +1,52 @@
+package socket
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"syscall"
+)
+
+// Below returns the connection below nc's wrappers, and access to its socket; nil where it can only be written to by
+// waiting. What encrypts is no mere wrapper.
+func Below(nc net.Conn) (net.Conn, syscall.RawConn) {
+	for {
+		if _, encrypts := nc.(*tls.Conn); encrypts {
+			return nc, nil
+		}
+		w, wraps := nc.(interface{ NetConn() net.Conn })
+		if !wraps {
+			return nc, rawConn(nc)
+		}
+		nc = w.NetConn()
+	}
+}
+
+// Attempt is a write that does not wait. Its Write is for syscall.RawConn; bind it once where many are made.
+type Attempt struct {
+	B   []byte // to be written
+	N   int    // bytes of B that were
+	Err error  // why no more can be; a full socket is no error
+}
+
+// Write writes as much of b as the socket takes at once.
+func Write(raw syscall.RawConn, b []byte) (n int, err error) {
+	a := Attempt{B: b}
+	if err = raw.Write(a.Write); err == nil {
+		err = a.Err
+	}
+	return a.N, err
+}
+
+type key struct{}
+
+// With is an http.Server's ConnContext: handlers find the connection by Of.
+func With(ctx context.Context, nc net.Conn) context.Context {
+	return context.WithValue(ctx, key{}, nc)
+}
+
+// Of returns the connection on which a request came; nil for one that is not known.
+func Of(ctx context.Context) net.Conn {
+	nc, _ := ctx.Value(key{}).(net.Conn)
+	return nc
+}
