@@ -2,13 +2,20 @@ package wire
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
 )
 
 // sink is a client that takes everything, or nothing.
@@ -187,4 +194,41 @@ func TestWithoutAnAnswerNothingComes(t *testing.T) {
 			t.Errorf("got %d %q", status, body)
 		}
 	})
+}
+
+// TestWhoDoesNotReadHoldsUpNobodyAndLosesNothing fills a socket with reports, so that one stops within a chunk.
+func TestWhoDoesNotReadHoldsUpNobodyAndLosesNothing(t *testing.T) {
+	b := newProbe()
+	told := make(chan int, 1)
+	b.mcp.AddTool(mcp.NewTool("flood"), func(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		c := server.ClientSessionFromContext(ctx).(*caller)
+		report := c.progress(json.RawMessage("1"))
+		long, n := strings.Repeat("x", 40<<10), 0
+		for ; report(ctx, float64(n), long) == nil; n++ {
+			for first := n == 0; first; { // opens the stream
+				runtime.Gosched()
+				c.behind.Lock()
+				first = len(c.reports) > 0
+				c.behind.Unlock()
+			}
+		}
+		told <- n
+		return mcp.NewToolResultText("done"), nil
+	})
+	r, err := post(t.Context(), serve(t, Options{Bridge: b})+"/mcp", call(1, "flood", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := hear(t, told)
+	events := feed(t, r.Body)
+	if n <= notesAhead+1 {
+		t.Error("none was written at once")
+	}
+	for i := range n {
+		hear(t, events)
+		wants(t, hear(t, events), fmt.Sprintf(`"progressToken":1,"progress":%d,`, i))
+	}
+	hear(t, events)
+	wants(t, hear(t, events), `"id":1,"result"`)
+	_ = r.Body.Close()
 }
