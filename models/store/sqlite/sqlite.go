@@ -28,9 +28,10 @@ const (
 	readers = 4
 )
 
-// pragmas are the settings of connections that write.
+// pragmas are the settings of connections that write. They keep 4 MB of pages: what they write is next to what they wrote
+// last, and with 16 MB, each page of which is an allocation of 8 KB, a message costs 1 us more until that is full.
 func pragmas() []string {
-	return []string{"synchronous = FULL", "journal_size_limit = 67108864", "cache_size = -16000", "temp_store = MEMORY"}
+	return []string{"synchronous = FULL", "journal_size_limit = 67108864", "cache_size = -4000", "temp_store = MEMORY"}
 }
 
 // DB is an open database: Write has one connection, whose transactions take the write lock at
