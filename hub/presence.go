@@ -16,7 +16,7 @@ import (
 
 const (
 	flushEvery   = 5 * time.Second        // signs of life to the store
-	holdEvery    = 30 * time.Second       // held names count as seen, well within store.Fresh
+	holdEvery    = time.Minute            // held names count as seen, well within store.Fresh
 	settle       = 100 * time.Millisecond // between looks when much happens
 	maxUnwritten = 10_000                 // signs in memory; more wait for the next call
 )

@@ -133,6 +133,7 @@ func (s *server) run(ctx context.Context, listeners []net.Listener, profiles net
 	parts.Go(func() error { return s.sockets.Run(live) })
 	parts.Go(func() error { return s.metrics.Run(live) })
 	parts.Go(s.handoff.Serve)
+	parts.Go(func() error { return giveBack(live) })
 	for _, l := range listeners {
 		parts.Go(func() error { return s.listen(s.doorman.listener(l)) })
 	}
