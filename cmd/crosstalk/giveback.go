@@ -9,7 +9,7 @@ import (
 
 const (
 	lookForCalm = 5 * time.Second
-	calmBytes   = 1 << 20  // allocated from one look to the next, at most, where little happens
+	calmBytes   = 2 << 20  // allocated from one look to the next, at most, where little happens
 	rushBytes   = 32 << 20 // allocated since memory was given back, at least, for that to be worth it
 )
 

@@ -14,7 +14,7 @@ func TestMemoryIsGivenBackAfterARush(t *testing.T) {
 		{20 * mib, false}, {20 * mib, false}, {5 * mib, false}, {1000, true}, // once, when it is over
 		{1000, false}, {1000, false},
 		{100 * mib, false}, {100 * mib, false}, {0, true},
-		{mib, false}, {mib + 1, false},
+		{2 * mib, false}, {2*mib + 1, false},
 		{31 * mib, false}, {mib / 2, true}, // small ones add up
 	} {
 		if got := r.over(r.seen + look.more); got != look.want {
