@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -87,6 +88,9 @@ func TestAnEchoHidesNobody(t *testing.T) {
 
 // TestADatabaseThatIsGoneEndsTheHub takes the file away, or puts another one in its place, under a hub that runs.
 func TestADatabaseThatIsGoneEndsTheHub(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("files that are open are not moved there")
+	}
 	for name, put := range map[string]bool{"removed": false, "replaced": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -105,7 +109,7 @@ func TestADatabaseThatIsGoneEndsTheHub(t *testing.T) {
 				say(t, h, "room", "alice", "hi")
 				time.Sleep(time.Minute)
 				if err := os.Rename(path, path+".away"); err != nil {
-					t.Skip(err) // a system that does not move files which are open
+					t.Fatal(err)
 				}
 				if put {
 					if err := os.WriteFile(path, []byte("another"), 0o600); err != nil {

@@ -18,7 +18,7 @@ type floor struct {
 // storey only itself and what stands in its own folder. What looks at the house from outside, to test it, stands on top.
 func floors() []floor {
 	return []floor{
-		{0, "models"}, {0, "internal/pgtest"}, {0, "internal/load"}, {0, "internal/browser"}, {0, "internal/socket"},
+		{0, "models"}, {0, "internal/pgtest"}, {0, "internal/load"}, {0, "internal/browser"}, {0, "internal/socket"}, {0, "internal/eventually"},
 		{1, "models/store"},
 		{2, "hub"},
 		{3, "auth"},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"crosstalk/internal/eventually"
 	"crosstalk/models"
 )
 
@@ -81,7 +82,7 @@ func readersNeverSkip(t *testing.T, db database) {
 		}
 	}
 	var seen []int64
-	eventually(t, "the reader has everything", func() bool {
+	eventually.True(t, "the reader has everything", func() bool {
 		after := int64(len(seen))
 		rows, err := reader.After(t.Context(), models.Every, after, math.MaxInt64, 7)
 		if err != nil {

@@ -130,17 +130,6 @@ func wantCode(t testing.TB, err error, want models.Code) {
 	}
 }
 
-// eventually waits for what other goroutines bring about.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("after 20 s still not: %s", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
 // contents lists what messages say, and their ids.
 func contents(messages []models.Message) (list []string) {
 	for _, m := range messages {

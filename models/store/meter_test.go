@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"crosstalk/internal/eventually"
 	"crosstalk/models"
 )
 
@@ -39,9 +40,9 @@ func batchesAreCounted(t *testing.T, db database) {
 	release := db.block(t)
 	const n = 40
 	first := later(t.Context(), s, 1)
-	eventually(t, "the first is being written", func() bool { return s.turn.Load()%2 == 1 })
+	eventually.True(t, "the first is being written", func() bool { return s.turn.Load()%2 == 1 })
 	others := later(t.Context(), s, n-1)
-	eventually(t, "another one waits", func() bool { return s.Queued() > 0 })
+	eventually.True(t, "another one waits", func() bool { return s.Queued() > 0 })
 	release()
 	wantCode(t, <-first, "")
 	for range n - 1 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"crosstalk/internal/eventually"
 	"crosstalk/models"
 )
 
@@ -91,7 +92,7 @@ func nothingSlipsPast(t *testing.T, db database) {
 				})
 			}
 		}
-		eventually(t, "some are sent", func() bool {
+		eventually.True(t, "some are sent", func() bool {
 			ch := channels(t, stores[0], 1)[0]
 			return ch.MessageCount > int64(20*round+20)
 		})

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"gorm.io/gorm"
 
+	"crosstalk/internal/eventually"
 	"crosstalk/internal/pgtest"
 	"crosstalk/models"
 )
@@ -137,7 +138,7 @@ func TestTheIndexIsSortedAtEase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "all is in the index proper", func() bool {
+	eventually.True(t, "all is in the index proper", func() bool {
 		var indexed, noted int
 		err := conn.QueryRow(t.Context(), "SELECT indexed_id, pending_tuples FROM crosstalk.bus, pgstatginindex('crosstalk.message_words_by_word')").Scan(&indexed, &noted)
 		if err != nil {
@@ -176,7 +177,7 @@ func server(url string) database {
 		hold: func(t testing.TB) func() {
 			conn := connect(t, url)
 			taken := false
-			eventually(t, "the lock is taken", func() bool {
+			eventually.True(t, "the lock is taken", func() bool {
 				done, err := conn.Exec(context.Background(), "UPDATE crosstalk.tending SET node = 'test', until = 'infinity' WHERE until < now()")
 				if err != nil {
 					t.Error(err)

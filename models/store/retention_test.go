@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"crosstalk/internal/eventually"
 	"crosstalk/models"
 )
 
@@ -114,7 +115,7 @@ func retentionChanges(t *testing.T, db database) {
 	s := db.open(t, Options{})
 	batch(t, s, numbered("room", 20)...)
 	keeps(t, s, "room", 0, 5)
-	eventually(t, "what is too many is gone", func() bool { return slices.Equal(idsOf(everything(t, s)), sequence(16, 20)) })
+	eventually.True(t, "what is too many is gone", func() bool { return slices.Equal(idsOf(everything(t, s)), sequence(16, 20)) })
 	// A run that has begun removes nothing from a channel that is to keep more by now.
 	release := db.hold(t)
 	defer release()
@@ -210,7 +211,7 @@ func cutShort(t *testing.T, db database) {
 	release()
 	other := db.open(t, Options{KeepMessages: 10})
 	other.wrote.Store(true)
-	eventually(t, "another process goes on", func() bool { return len(everything(t, s)) == 10 })
+	eventually.True(t, "another process goes on", func() bool { return len(everything(t, s)) == 10 })
 }
 
 func largeMessages(t *testing.T, db database) {

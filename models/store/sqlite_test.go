@@ -15,6 +15,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"crosstalk/internal/eventually"
 	"crosstalk/models"
 	"crosstalk/models/store/sqlite"
 )
@@ -109,7 +110,7 @@ func TestEveryWriteTakesItsTurn(t *testing.T) {
 		release := handle(other).Turn.Take()
 		answered := make(chan error, 1)
 		go func() { answered <- write() }()
-		eventually(t, name+" stands in line", inLine)
+		eventually.True(t, name+" stands in line", inLine)
 		if len(answered) > 0 {
 			t.Errorf("%s was answered while another process had its turn", name)
 		}
@@ -158,7 +159,7 @@ func TestTheIndexIsMadeAnewOnceMostOfItIsStale(t *testing.T) {
 	want = sequence(n-49, n+10)
 	must(t, s.file.Renew(t.Context(), n, nil)) // as one that does not know of what was indexed meanwhile
 	s = other
-	eventually(t, "the index is made anew", func() bool { return !step() })
+	eventually.True(t, "the index is made anew", func() bool { return !step() })
 	var tables []string
 	scan(t, s, &tables, "SELECT name FROM sqlite_schema WHERE name LIKE 'message_words_next%' OR name LIKE 'message_words_past%'")
 	var stale, held int
@@ -189,7 +190,7 @@ func TestTheLogBesideTheFileStaysSmall(t *testing.T) {
 	prune(t, s)
 	release()
 	s.wrote.Store(true)
-	eventually(t, "the file is given back", func() bool {
+	eventually.True(t, "the file is given back", func() bool {
 		var free int
 		scan(t, s, &free, "SELECT freelist_count FROM pragma_freelist_count")
 		return free < n // of the two pages that each message had

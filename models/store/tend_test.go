@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"crosstalk/internal/eventually"
 	"crosstalk/models"
 )
 
@@ -171,7 +172,7 @@ func somebodyTends(t *testing.T, db database) {
 	for _, s := range stores {
 		post(t, s, say("room", "alice", "hi"))
 	}
-	eventually(t, "the old are removed and all is indexed", func() bool {
+	eventually.True(t, "the old are removed and all is indexed", func() bool {
 		return slices.Equal(idsOf(everything(t, old)), sequence(41, 52)) && slices.Equal(db.indexed(t, old), sequence(41, 52))
 	})
 	// When one is gone the others go on.
@@ -179,7 +180,7 @@ func somebodyTends(t *testing.T, db database) {
 		t.Fatal(err)
 	}
 	post(t, stores[1], say("room", "alice", "again"))
-	eventually(t, "the last is indexed", func() bool { return slices.Equal(db.indexed(t, old), sequence(41, 53)) })
+	eventually.True(t, "the last is indexed", func() bool { return slices.Equal(db.indexed(t, old), sequence(41, 53)) })
 }
 
 func pastIsForgotten(t *testing.T, db database) {
@@ -217,5 +218,5 @@ func tendingTakesTurns(t *testing.T, db database) {
 	// By itself it goes on until all is done.
 	release()
 	post(t, s, say("room", "alice", "young"))
-	eventually(t, "all is done", func() bool { return len(everything(t, s)) == 1 })
+	eventually.True(t, "all is done", func() bool { return len(everything(t, s)) == 1 })
 }

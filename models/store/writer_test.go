@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"crosstalk/internal/eventually"
 	"crosstalk/models"
 )
 
@@ -59,7 +60,7 @@ func lockedMakesWait(t *testing.T, db database) {
 	release := db.block(t)
 	ctx, asked := watch(t.Context())
 	answers := later(ctx, s, 10)
-	eventually(t, "all wait", func() bool { return asked.Load() == 10 })
+	eventually.True(t, "all wait", func() bool { return asked.Load() == 10 })
 	if len(answers) > 0 || len(everything(t, s)) > 0 {
 		t.Fatal("somebody was answered while the database was locked")
 	}
@@ -77,7 +78,7 @@ func fullQueueMakesWait(t *testing.T, db database) {
 	release := db.block(t)
 	const n = maxQueue + maxBatch + 100
 	answers := later(t.Context(), s, n)
-	eventually(t, "the queue is full", func() bool { return len(s.queue) == maxQueue })
+	eventually.True(t, "the queue is full", func() bool { return len(s.queue) == maxQueue })
 	if len(answers) > 0 {
 		t.Fatalf("%d were answered while nothing could be written: %v", len(answers), <-answers)
 	}
@@ -102,11 +103,11 @@ func givingUpStoresNothing(t *testing.T, db database) {
 	release := db.block(t)
 	const queued = maxQueue + maxBatch
 	answers := later(t.Context(), s, queued)
-	eventually(t, "the queue is full", func() bool { return len(s.queue) == maxQueue })
+	eventually.True(t, "the queue is full", func() bool { return len(s.queue) == maxQueue })
 	ctx, cancel := context.WithCancel(t.Context())
 	ctx, asked := watch(ctx)
 	impatient := later(ctx, s, 20)
-	eventually(t, "the impatient wait for a place", func() bool { return asked.Load() == 20 })
+	eventually.True(t, "the impatient wait for a place", func() bool { return asked.Load() == 20 })
 	cancel()
 	gone := 0
 	for range 20 {
@@ -130,10 +131,10 @@ func closeAnswers(t *testing.T, db database) {
 	release := db.block(t)
 	const n = maxBatch + 200
 	answers := later(t.Context(), s, n)
-	eventually(t, "most wait", func() bool { return len(s.queue) >= 100 })
+	eventually.True(t, "most wait", func() bool { return len(s.queue) >= 100 })
 	closed := make(chan error, 1)
 	go func() { closed <- s.Close() }()
-	eventually(t, "new ones are refused", func() bool {
+	eventually.True(t, "new ones are refused", func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return s.closed
@@ -175,7 +176,7 @@ func waitingIsCommittedTogether(t *testing.T, db database) {
 	ctx, asked := watch(t.Context())
 	const n = maxBatch + 50
 	answers := later(ctx, s, n)
-	eventually(t, "all wait", func() bool { return asked.Load() == n })
+	eventually.True(t, "all wait", func() bool { return asked.Load() == n })
 	release()
 	for range n {
 		wantCode(t, <-answers, "")
@@ -204,7 +205,7 @@ func largeMakeSmallBatches(t *testing.T, db database) {
 			wantCode(t, err, "")
 		})
 	}
-	eventually(t, "all wait", func() bool { return asked.Load() == 2*full+1 })
+	eventually.True(t, "all wait", func() bool { return asked.Load() == 2*full+1 })
 	release()
 	wg.Wait()
 	if largest > full || largest < full/2 || commits < 3 || commits > 4 {

@@ -7,11 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 	"gorm.io/gorm"
 
+	"crosstalk/internal/eventually"
 	"crosstalk/internal/pgtest"
 	"crosstalk/models"
 	"crosstalk/models/store"
@@ -57,7 +57,7 @@ func filled(t *testing.T, opt store.Options) *store.Store {
 	if _, err := s.ShareData(t.Context(), models.DataDraft{Key: "k", Content: "wör", Sender: "alice"}, ""); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "all is in the index", func() bool {
+	eventually.True(t, "all is in the index", func() bool {
 		var indexed int64
 		if err := s.Reader(t.Context()).Table("bus").Select("indexed_id").Scan(&indexed).Error; err != nil {
 			t.Fatal(err)
@@ -65,17 +65,6 @@ func filled(t *testing.T, opt store.Options) *store.Store {
 		return indexed == 30
 	})
 	return s
-}
-
-// eventually waits for what other goroutines bring about.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("after 20 s still not: %s", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
 }
 
 // verify lists what is found: the check and state of each.

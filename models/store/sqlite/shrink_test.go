@@ -4,19 +4,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
-)
 
-// eventually waits for what takes several turns.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("after 20 s still not: %s", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
+	"crosstalk/internal/eventually"
+)
 
 func TestRoomThatIsFreeIsGivenBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "bus.db")
@@ -31,7 +21,7 @@ func TestRoomThatIsFreeIsGivenBack(t *testing.T) {
 		}
 	}
 	was := read[int](t, db.Read, "PRAGMA page_count")
-	eventually(t, "the file has shrunk", func() bool {
+	eventually.True(t, "the file has shrunk", func() bool {
 		done, err := db.Tend(t.Context())
 		if err != nil || done == nil {
 			t.Fatal("nobody else tends", err)

@@ -11,20 +11,11 @@ import (
 
 	"github.com/gofrs/flock"
 	"go.uber.org/goleak"
+
+	"crosstalk/internal/eventually"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// eventually waits for what other goroutines bring about.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("after 20 s still not: %s", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
 
 // taken says whether somebody holds a lock file.
 func taken(path string) bool {
@@ -72,7 +63,7 @@ func TestWhoHasWrittenStandsBehind(t *testing.T) {
 			had.Store(true)
 			theirs.turn.unlock()
 		}()
-		eventually(t, "the other stands in line", func() bool { return taken(path + ".next") })
+		eventually.True(t, "the other stands in line", func() bool { return taken(path + ".next") })
 		done()
 		again := mine.Take()
 		if !had.Load() {
@@ -105,8 +96,8 @@ func TestAStuckProcessIsNotWaitedForLong(t *testing.T) {
 	if err := stuck.Unlock(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "nobody is left in line", func() bool { return !taken(path+".next") && !taken(path+".turn") })
-	eventually(t, "turns are taken again", func() bool {
+	eventually.True(t, "nobody is left in line", func() bool { return !taken(path+".next") && !taken(path+".turn") })
+	eventually.True(t, "turns are taken again", func() bool {
 		done := turn.Take()
 		defer done()
 		return taken(path + ".turn")
