@@ -240,7 +240,8 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	h.c.setConn(nc)
 	// The library buffers no more than one control frame for writing, at most 127 bytes.
 	l := (*link)(h.c)
-	return l, bufio.NewReadWriter(bufio.NewReaderSize(l, 512), bufio.NewWriterSize(l, 160)), nil
+	h.c.frames = bufio.NewReaderSize(l, 512)
+	return l, bufio.NewReadWriter(h.c.frames, bufio.NewWriterSize(l, 160)), nil
 }
 
 // setConn looks behind wrappers for a socket that can be written to without waiting.

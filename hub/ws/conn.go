@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
@@ -38,8 +39,10 @@ type conn struct {
 	raw      syscall.RawConn // of socket; nil: it can only be written to by waiting
 
 	// Owned by the goroutine of the HTTP request, then by the reader.
-	ahead   []byte // what net/http had read of the client's frames
-	readErr error  // of the socket
+	ahead   []byte        // what net/http had read of the client's frames
+	frames  *bufio.Reader // through which the library reads
+	between bool          // the library has all of the last message, and nothing of what follows
+	readErr error         // of the socket
 
 	heard atomic.Bool // since the last beat
 	busy  atomic.Bool // with a command, so not hearing anything
@@ -91,6 +94,7 @@ func (c *conn) read() {
 	defer c.srv.work.Done()
 	defer c.srv.remove(c)
 	for {
+		c.between = c.frames.Buffered() == 0
 		typ, r, err := c.ws.Reader(context.Background())
 		if err == nil {
 			c.busy.Store(true)
@@ -288,57 +292,3 @@ func (c *conn) beat() {
 	c.mu.Unlock()
 	c.wake()
 }
-
-// link is the face of a conn that the WebSocket library sees. The library reads through it, but writes no data frames,
-// only pongs and close frames, each with one Write; they are queued like all else.
-type link conn
-
-func (l *link) Read(p []byte) (int, error) {
-	if len(l.ahead) > 0 {
-		n := copy(p, l.ahead)
-		if l.ahead = l.ahead[n:]; len(l.ahead) == 0 {
-			l.ahead = nil
-		}
-		return n, nil
-	}
-	n, err := l.nc.Read(p)
-	if n > 0 {
-		l.heard.Store(true)
-	}
-	if err != nil {
-		l.readErr = err
-	}
-	return n, err
-}
-
-func (l *link) Write(p []byte) (int, error) {
-	c := (*conn)(l)
-	c.mu.Lock()
-	switch {
-	case c.dead:
-		c.mu.Unlock()
-		return 0, net.ErrClosed
-	case p[0]&opcode == opClose:
-		c.leave(bytes.Clone(p))
-	case c.bye == nil && len(c.out) <= maxAnswers: // of pongs only the latest must be sent
-		c.out = append(c.out, p...)
-	}
-	c.mu.Unlock()
-	c.wake()
-	return len(p), nil
-}
-
-// Close leaves the socket open when there is a close frame: the library closes as soon as it has handed it to Write,
-// when it is yet to be written.
-func (l *link) Close() error {
-	if c := (*conn)(l); !c.closing() {
-		c.kill()
-	}
-	return nil
-}
-
-func (l *link) LocalAddr() net.Addr                { return l.nc.LocalAddr() }
-func (l *link) RemoteAddr() net.Addr               { return l.nc.RemoteAddr() }
-func (l *link) SetDeadline(t time.Time) error      { return l.nc.SetDeadline(t) }
-func (l *link) SetReadDeadline(t time.Time) error  { return l.nc.SetReadDeadline(t) }
-func (l *link) SetWriteDeadline(t time.Time) error { return l.nc.SetWriteDeadline(t) }

@@ -16,6 +16,7 @@ const (
 	opText  = 0x1
 	opClose = 0x8
 	opPing  = 0x9
+	opPong  = 0xA
 )
 
 // Why a connection ends, as its close frame says.
