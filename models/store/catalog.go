@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -171,35 +172,31 @@ const byActivity = "last_id DESC NULLS LAST, created_at DESC, name"
 // FindChannels lists the channels, of some of them or all, whose name or description contains text.
 func (s *Store) FindChannels(ctx context.Context, channels models.Patterns, text string, limit int) ([]models.Channel, error) {
 	list := []models.Channel{}
-	pattern, err := contains(text)
-	if err != nil {
+	if err := checkText(text); err != nil {
 		return nil, err
 	}
-	name := pattern
+	name := text
 	if n, err := models.ParseChannel(text); err == nil {
-		name = "%" + n + "%"
+		name = n
 	}
-	like := s.words.Like()
-	err = only(s.Reader(ctx), "name", channels).Where(`(name `+like+` ? ESCAPE '\' OR description `+like+` ? ESCAPE '\')`, name, pattern).
+	err := only(s.Reader(ctx), "name", channels).
+		Where("(? OR ?)", s.words.Contains("name", name), s.words.Contains("description", text)).
 		Order(byActivity).Limit(limit).Find(&list).Error
 	return list, s.reading(err)
 }
 
-// longestText is what may be searched for, in bytes: the time that a pattern takes grows with its
-// length, and the database refuses long ones.
+// longestText is what may be searched for, in bytes: the time that a search takes grows with its
+// length, and the database refuses long patterns.
 const longestText = 500
 
-// contains makes a pattern for LIKE in which nothing of text is special.
-func contains(text string) (string, error) {
+func checkText(text string) error {
 	if len(text) > longestText {
-		return "", models.Errorf(models.TooLarge, "the text to search for is %d bytes, at most %d are allowed", len(text), longestText)
+		return models.Errorf(models.TooLarge, "the text to search for is %d bytes, at most %d are allowed", len(text), longestText)
 	}
-	return "%" + escape(text) + "%", nil
-}
-
-// escape makes nothing of text special in a pattern.
-func escape(text string) string {
-	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text)
+	if !utf8.ValidString(text) || strings.IndexByte(text, 0) >= 0 {
+		return models.Errorf(models.Invalid, "the text to search for is not valid UTF-8, or contains U+0000")
+	}
+	return nil
 }
 
 // Unread adds to each channel how many messages came since the instance registered, if it ever did.

@@ -109,10 +109,7 @@ func TestASilentChannelIsReadByItsIndex(t *testing.T) {
 		"the newest":  s.Reader(t.Context()).Where("channel = ? AND "+s.words.InChannel()+" <= ?", "silent", 10000).Order(s.words.InChannel() + " DESC").Limit(21),
 		"the replies": s.Reader(t.Context()).Where("in_reply_to = ?", 1).Order(s.words.InChannel()).Limit(50),
 	} {
-		var plan []string
-		statement := tx.Session(&gorm.Session{DryRun: true}).Table("messages").Find(&[]models.Message{}).Statement
-		scan(t, s, &plan, "EXPLAIN "+s.Reader(t.Context()).Dialector.Explain(statement.SQL.String(), statement.Vars...))
-		if text := strings.Join(plan, "\n"); !strings.Contains(text, "messages_by_") || strings.Contains(text, "Sort") {
+		if text := planOf(t, s, tx); !strings.Contains(text, "messages_by_") || strings.Contains(text, "Sort") {
 			t.Errorf("%s:\n%s", name, text)
 		}
 	}
@@ -124,6 +121,48 @@ func TestASilentChannelIsReadByItsIndex(t *testing.T) {
 			t.Errorf("%q: %v, %v", text, idsOf(found), err)
 		}
 	}
+}
+
+// TestAPieceIsLookedForInTheNewestOnly has the server know nothing of the messages, or what was so when there were few.
+// A plan is what it would do: it is not timed.
+func TestAPieceIsLookedForInTheNewestOnly(t *testing.T) {
+	t.Parallel()
+	const add = `INSERT INTO crosstalk.messages (id, seq, channel, sender, kind, verified, message_type, created_at, content)
+		SELECT i, i, 'room-' || i % $3, 'a', 'agent', false, 'message', 0, repeat('some words ', 20) FROM generate_series($1::bigint, $2::bigint) AS i`
+	for name, known := range map[string]int{"nothing": -1, "that there are none": 0, "few": 1000, "most": 9000} {
+		t.Run(name, func(t *testing.T) {
+			url := pgtest.Start(t)
+			s := server(url).open(t, Options{})
+			conn := connect(t, url)
+			change(t, conn, add, 1, known, 1)
+			if known >= 0 {
+				change(t, conn, "ANALYZE crosstalk.messages")
+			}
+			change(t, conn, add, max(known, 0)+1, 30_000, 100)
+			for _, q := range []models.Search{
+				{}, {Channel: "room-0"}, {Channel: "room-7"}, {Channel: "void"}, {Sender: "a"}, {Sender: "nobody"},
+				{Channel: "room-7", Sender: "nobody"}, {Only: "room-7"}, {Only: "room-1*,void"}, {Only: "room-*", Sender: "nobody"},
+			} {
+				for what, tx := range map[string]*gorm.DB{
+					"a piece":            s.among(t.Context(), q, 20_000, 30_000, s.words.Contains("content", "transporter")).Limit(10),
+					"what is to be read": s.among(t.Context(), q, 28_000, 30_000).Limit(indexBatch),
+				} {
+					if plan := planOf(t, s, tx); !strings.Contains(plan, "messages_pkey") || strings.Contains(plan, "Seq Scan") || strings.Contains(plan, "by_channel") {
+						t.Errorf("%s, %+v:\n%s", what, q, plan)
+					}
+				}
+			}
+		})
+	}
+}
+
+// planOf is how the server would read messages.
+func planOf(t testing.TB, s *Store, tx *gorm.DB) string {
+	t.Helper()
+	var plan []string
+	statement := tx.Session(&gorm.Session{DryRun: true}).Table("messages").Find(&[]models.Message{}).Statement
+	scan(t, s, &plan, "EXPLAIN "+s.Reader(t.Context()).Dialector.Explain(statement.SQL.String(), statement.Vars...))
+	return strings.Join(plan, "\n")
 }
 
 // TestTheIndexIsSortedAtEase is why a rare word is found fast: what the server has only taken note of it reads for each search.

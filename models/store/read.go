@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"crosstalk/models"
 	"crosstalk/models/store/ledger"
@@ -190,17 +191,23 @@ func NoMessage(id int64) error {
 	return models.Errorf(models.NotFound, "message %d is not there: it never was, or retention has removed it", id)
 }
 
-// only keeps the rows whose column names one of some channels. A channel's name has no letter that is special in a pattern.
+// only keeps the rows whose column names one of some channels.
 func only(tx *gorm.DB, column string, channels models.Patterns) *gorm.DB {
+	if within, some := inside(column, channels); some {
+		return tx.Where(within)
+	}
+	return tx
+}
+
+// inside says that a column names one of some channels, unless these are all. A channel's name has no letter that is
+// special in a pattern.
+func inside(column string, channels models.Patterns) (within clause.Expr, some bool) {
 	sql, args := "", []any{}
 	for _, p := range channels.List() {
 		sql += " OR " + column + " LIKE ?"
 		args = append(args, strings.ReplaceAll(p, "*", "%"))
 	}
-	if sql == "" {
-		return tx
-	}
-	return tx.Where("("+strings.TrimPrefix(sql, " OR ")+")", args...)
+	return gorm.Expr("("+strings.TrimPrefix(sql, " OR ")+")", args...), sql != ""
 }
 
 // Thread reads a message and the oldest replies to it, those in some channels only.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"crosstalk/models"
 	"crosstalk/models/meter"
@@ -106,7 +107,8 @@ type engine interface {
 
 // words is a database's way to search.
 type words interface {
-	Like() string
+	// Contains says that a column has a text in it, in which a to z stand for A to Z too, and no other letter for another.
+	Contains(column, text string) clause.Expr
 	// InChannel is what orders the messages of one channel: their ids, in words that its index has and no other.
 	InChannel() string
 	// Index takes in what comes next, unless another process has done so since.

@@ -7,13 +7,24 @@ import (
 	"strings"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"crosstalk/models/store/ledger"
 )
 
-// Like is the operator that compares a text with a pattern, in which a to z stand for A to Z too: all text is in
-// collation C, which knows no other letters.
-func (db *DB) Like() string { return "ILIKE" }
+// Contains says that a column has a text in it, in which a to z stand for A to Z too: all columns are in collation C,
+// which knows no other letters. The text is not, so it is the program that folds it. ILIKE says the same, but makes small
+// letters of its pattern for each row: 9 ms for 20,000 messages, this takes 7.
+func (db *DB) Contains(column, text string) clause.Expr {
+	return gorm.Expr("strpos(lower("+column+"), ?) > 0", strings.Map(small, text))
+}
+
+func small(r rune) rune {
+	if r >= 'A' && r <= 'Z' {
+		r += 'a' - 'A'
+	}
+	return r
+}
 
 // InChannel is what the indexes of channels and parents end with. Of the plain id the server would believe that
 // walking the whole log backwards finds a channel's newest messages soon, which it does not in a channel that has been

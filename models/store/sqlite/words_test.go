@@ -56,3 +56,22 @@ func TestAnIndexThatIsTakenApartIsNoDamage(t *testing.T) {
 		t.Errorf("an index in use that is broken: %v", err)
 	}
 }
+
+func TestPatternsBeginWithTheRarestLetter(t *testing.T) {
+	for piece, want := range map[string]string{
+		"":              `%%`,
+		"e":             `%e%`,
+		"transporter":   `%_____porter%`,
+		"Query":         `%Query%`,
+		"the Quay":      `%____Quay%`,
+		"été 5 z":       `%____5 z%`,
+		"日本 e":          `%___e%`,
+		"日本":            `%日本%`,
+		"a_b%c":         `%_\_b\%c%`,
+		"\u212aelvin x": `%_______x%`,
+	} {
+		if got := rarestFirst(piece); got != want {
+			t.Errorf("%q: %s, want %s", piece, got, want)
+		}
+	}
+}
