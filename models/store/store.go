@@ -16,6 +16,7 @@ import (
 
 	"crosstalk/models"
 	"crosstalk/models/meter"
+	"crosstalk/models/store/gather"
 	"crosstalk/models/store/ledger"
 	"crosstalk/models/store/postgres"
 	"crosstalk/models/store/sqlite"
@@ -51,7 +52,7 @@ type Store struct {
 	words words
 	file  *sqlite.DB // nil on PostgreSQL
 
-	queue     chan *pending
+	queue     *gather.Queue[*pending]
 	small     *together.Group[*gorm.DB]
 	meter     meter.Store
 	committed func([]models.Message)
@@ -127,7 +128,8 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{opt: opt, queue: make(chan *pending, maxQueue), committed: func([]models.Message) {}, node: rand.Text(), young: Scanned}
+	s := &Store{opt: opt, committed: func([]models.Message) {}, node: rand.Text(), young: Scanned}
+	s.queue = gather.New(maxQueue, maxBatch, maxBatchBytes, func(p *pending) int { return len(p.Content) })
 	s.small = together.New(s.Transact)
 	if err := s.open(ctx); err != nil {
 		return nil, err
@@ -184,7 +186,7 @@ func (s *Store) BusID() string { return s.busID }
 func (s *Store) Meter() *meter.Store { return &s.meter }
 
 // Queued is how many appends wait for the writer.
-func (s *Store) Queued() int { return len(s.queue) }
+func (s *Store) Queued() int { return s.queue.Len() }
 
 // Works says whether the last read and the last write went well.
 func (s *Store) Works() (reads, writes bool) { return !s.blind.Load(), !s.failing.Load() }

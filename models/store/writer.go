@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -50,14 +49,9 @@ func (s *Store) Append(ctx context.Context, a Append) (models.Receipt, error) {
 	s.mu.Unlock()
 	defer s.appends.Done()
 
-	if err := ctx.Err(); err != nil {
-		return models.Receipt{}, err
-	}
 	p := &pending{Append: a, since: meter.Now(), done: make(chan struct{}, 1)}
-	select {
-	case s.queue <- p:
-	case <-ctx.Done():
-		return models.Receipt{}, ctx.Err()
+	if err := s.queue.Put(ctx, p); err != nil {
+		return models.Receipt{}, err
 	}
 	<-p.done
 	return p.receipt, p.err
@@ -65,15 +59,7 @@ func (s *Store) Append(ctx context.Context, a Append) (models.Receipt, error) {
 
 // writeLoop commits what waits, as much at a time as waits: under load, batches form by themselves.
 func (s *Store) writeLoop(ctx context.Context) {
-	batch := make([]*pending, 0, maxBatch)
-	for {
-		select {
-		case p := <-s.queue:
-			runtime.Gosched() // senders who are as ready come along: at 32 publishers batches are larger, and a message 4 us cheaper
-			batch = s.gather(append(batch[:0], p))
-		case <-ctx.Done():
-			return
-		}
+	for batch := s.queue.Next(ctx, nil); len(batch) > 0; batch = s.queue.Next(ctx, batch) {
 		s.turn.Add(1)
 		begun := meter.Now()
 		messages, err := s.commit(batch)
@@ -82,8 +68,9 @@ func (s *Store) writeLoop(ctx context.Context) {
 			s.fresh.add(messages)
 			s.committed(messages)
 		}
+		s.queue.Answering()
 		answered := meter.Now()
-		for i, p := range batch {
+		for _, p := range batch {
 			if err != nil {
 				p.receipt, p.err = models.Receipt{}, err
 			}
@@ -91,8 +78,8 @@ func (s *Store) writeLoop(ctx context.Context) {
 				s.meter.Ack.Add(time.Duration(answered - p.since))
 			}
 			p.done <- struct{}{}
-			batch[i] = nil
 		}
+		clear(batch)
 		s.turn.Add(1)
 	}
 }
@@ -108,20 +95,6 @@ func (s *Store) count(batch []*pending, messages int, begun int64, err error) {
 		s.meter.Batch.Add(messages)
 		s.meter.Commit.Add(time.Duration(meter.Now() - begun))
 	}
-}
-
-func (s *Store) gather(batch []*pending) []*pending {
-	size := len(batch[0].Content)
-	for len(batch) < maxBatch && size < maxBatchBytes {
-		select {
-		case p := <-s.queue:
-			batch = append(batch, p)
-			size += len(p.Content)
-		default:
-			return batch
-		}
-	}
-	return batch
 }
 
 // commit writes a batch in one transaction. An error is that of the whole batch; what is wrong with

@@ -78,7 +78,7 @@ func fullQueueMakesWait(t *testing.T, db database) {
 	release := db.block(t)
 	const n = maxQueue + maxBatch + 100
 	answers := later(t.Context(), s, n)
-	eventually.True(t, "the queue is full", func() bool { return len(s.queue) == maxQueue })
+	eventually.True(t, "the queue is full", func() bool { return s.queue.Len() == maxQueue })
 	if len(answers) > 0 {
 		t.Fatalf("%d were answered while nothing could be written: %v", len(answers), <-answers)
 	}
@@ -103,7 +103,7 @@ func givingUpStoresNothing(t *testing.T, db database) {
 	release := db.block(t)
 	const queued = maxQueue + maxBatch
 	answers := later(t.Context(), s, queued)
-	eventually.True(t, "the queue is full", func() bool { return len(s.queue) == maxQueue })
+	eventually.True(t, "the queue is full", func() bool { return s.queue.Len() == maxQueue })
 	ctx, cancel := context.WithCancel(t.Context())
 	ctx, asked := watch(ctx)
 	impatient := later(ctx, s, 20)
@@ -131,7 +131,7 @@ func closeAnswers(t *testing.T, db database) {
 	release := db.block(t)
 	const n = maxBatch + 200
 	answers := later(t.Context(), s, n)
-	eventually.True(t, "most wait", func() bool { return len(s.queue) >= 100 })
+	eventually.True(t, "most wait", func() bool { return s.queue.Len() >= 100 })
 	closed := make(chan error, 1)
 	go func() { closed <- s.Close() }()
 	eventually.True(t, "new ones are refused", func() bool {
