@@ -97,7 +97,8 @@ func (b *appender) accept(p *pending) error {
 		Verified: p.Verified, Content: p.Content, Type: p.Type, CreatedAt: b.now,
 	}
 	if p.InReplyTo > 0 {
-		m.InReplyTo = &p.InReplyTo
+		parent := p.InReplyTo
+		m.InReplyTo = &parent
 	}
 	p.receipt = models.Receipt{ID: m.ID, Channel: m.Channel, Type: m.Type}
 	b.Messages = append(b.Messages, m)

@@ -53,6 +53,7 @@ type Store struct {
 	file  *sqlite.DB // nil on PostgreSQL
 
 	queue     *gather.Queue[*pending]
+	pendings sync.Pool
 	small     *together.Group[*gorm.DB]
 	meter     meter.Store
 	committed func([]models.Message)
@@ -131,6 +132,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	s := &Store{opt: opt, committed: func([]models.Message) {}, node: rand.Text(), young: Scanned}
 	s.queue = gather.New(maxQueue, maxBatch, maxBatchBytes, func(p *pending) int { return len(p.Content) })
 	s.small = together.New(s.Transact)
+	s.pendings.New = func() any { return &pending{done: make(chan struct{}, 1)} }
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}

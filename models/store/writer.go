@@ -49,12 +49,16 @@ func (s *Store) Append(ctx context.Context, a Append) (models.Receipt, error) {
 	s.mu.Unlock()
 	defer s.appends.Done()
 
-	p := &pending{Append: a, since: meter.Now(), done: make(chan struct{}, 1)}
+	p := s.pendings.Get().(*pending)
+	defer s.pendings.Put(p)
+	p.Append, p.since = a, meter.Now()
 	if err := s.queue.Put(ctx, p); err != nil {
 		return models.Receipt{}, err
 	}
 	<-p.done
-	return p.receipt, p.err
+	receipt, err := p.receipt, p.err
+	*p = pending{done: p.done}
+	return receipt, err
 }
 
 // writeLoop commits what waits, as much at a time as waits: under load, batches form by themselves.
