@@ -53,7 +53,7 @@ type Store struct {
 	file  *sqlite.DB // nil on PostgreSQL
 
 	queue     *gather.Queue[*pending]
-	pendings sync.Pool
+	pendings  sync.Pool
 	small     *together.Group[*gorm.DB]
 	meter     meter.Store
 	committed func([]models.Message)

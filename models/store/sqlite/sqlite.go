@@ -28,10 +28,16 @@ const (
 	readers = 4
 )
 
+// How a connection commits.
+const (
+	onDisk = "FULL"   // with an fsync
+	later  = "NORMAL" // on disk with the next commit that is, which comes after it in the same file
+)
+
 // pragmas are the settings of connections that write. They keep 4 MB of pages: what they write is next to what they wrote
 // last, and with 16 MB, each page of which is an allocation of 8 KB, a message costs 1 us more until that is full.
 func pragmas() []string {
-	return []string{"synchronous = FULL", "journal_size_limit = 67108864", "cache_size = -4000", "temp_store = MEMORY"}
+	return []string{"synchronous = " + onDisk, "journal_size_limit = 67108864", "cache_size = -4000", "temp_store = MEMORY"}
 }
 
 // DB is an open database: Write has one connection, whose transactions take the write lock at

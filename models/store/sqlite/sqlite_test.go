@@ -2,10 +2,12 @@ package sqlite
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -116,6 +118,32 @@ func TestACommitSurvivesPowerLoss(t *testing.T) {
 		if err := db.Log.each(query, func(row *lite.Stmt) { got = row.ColumnText(0) }); err != nil || got != want {
 			t.Errorf("%s is %s, not %s, for the log: %v", query, got, want, err)
 		}
+	}
+}
+
+func TestOnlyWhatIsDerivedWaitsForALaterFsync(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "bus.db"))
+	var committed []string
+	look := func(l *Log) error {
+		return l.each("PRAGMA synchronous", func(row *lite.Stmt) { committed = append(committed, row.ColumnText(0)) })
+	}
+	for _, by := range []func(func(*Log) error) error{db.log, db.derive, db.derive, db.log, db.log, db.derive} {
+		if err := by(look); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []string{"2", "1", "1", "2", "2", "1"}; !slices.Equal(committed, want) {
+		t.Errorf("committed by %v, not %v", committed, want)
+	}
+	// SQLite does not change this within a transaction: one that will not end lets no message be stored.
+	if err := db.Log.Do("BEGIN"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.log(look); err == nil || !strings.Contains(err.Error(), "set how to commit") || len(committed) != 6 {
+		t.Errorf("a log that commits later stored something: %v", err)
+	}
+	if err := errors.Join(db.Log.Do("ROLLBACK"), db.log(look)); err != nil || committed[len(committed)-1] != "2" {
+		t.Errorf("afterwards it committed by %v: %v", committed, err)
 	}
 }
 

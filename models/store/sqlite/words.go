@@ -45,7 +45,7 @@ func (db *DB) InChannel() string { return "id" }
 
 // Index takes messages into the search index, and counts them.
 func (db *DB) Index(_ context.Context, h *ledger.Harvest) error {
-	if err := db.log(func(l *Log) error { return l.index(h) }); err != nil {
+	if err := db.derive(func(l *Log) error { return l.index(h) }); err != nil {
 		return err
 	}
 	return db.merge("message_words")
@@ -111,7 +111,7 @@ const (
 // merge puts pieces of a search index together, a few small steps.
 func (db *DB) merge(table string) error {
 	for range mergeSteps {
-		err := db.log(func(l *Log) error {
+		err := db.derive(func(l *Log) error {
 			return l.Do("INSERT INTO "+table+" ("+table+", rank) VALUES ('merge', ?)", mergePages)
 		})
 		if err != nil {
@@ -170,7 +170,7 @@ func (db *DB) Renewal(ctx context.Context) (upTo int64, on, more bool, err error
 // If there are none the next one takes the place of the other.
 func (db *DB) Renew(ctx context.Context, upTo int64, entries []ledger.Entry) error {
 	if len(entries) > 0 {
-		if err := db.log(func(l *Log) error { return l.addWords(nextWords, entries) }); err != nil {
+		if err := db.derive(func(l *Log) error { return l.addWords(nextWords, entries) }); err != nil {
 			return err
 		}
 		return db.merge(nextWords)
