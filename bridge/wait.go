@@ -15,7 +15,7 @@ import (
 const (
 	silence  = 50 * time.Second // what clients and proxies allow a call that shows no sign of life
 	progress = 15 * time.Second
-	stride   = 250 * time.Millisecond // between moments at which waits report, so that the process wakes up for many of them at once
+	stride   = 500 * time.Millisecond // between moments at which waits report, so that the process wakes up for many of them at once
 )
 
 // waiting is what one wait was asked to do.
@@ -102,7 +102,7 @@ func (b *Bridge) report(ctx context.Context, c *Call, w waiting) (stop func()) {
 			return
 		}
 		last = passed
-		if err := c.Progress(ctx, passed.Seconds(), fmt.Sprintf("waiting in #%s for %s", w.ask.Channel, passed)); err != nil {
+		if err := c.Progress(ctx, passed.Seconds(), "waiting in #"+w.ask.Channel+" for "+passed.String()); err != nil {
 			b.log.Debug("progress was not sent", "error", err)
 		}
 	}

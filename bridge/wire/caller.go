@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -9,7 +10,9 @@ import (
 	"maps"
 	"math"
 	"strconv"
+	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -74,15 +77,29 @@ func (c *caller) progress(token json.RawMessage) bridge.Progress {
 		return nil
 	}
 	return func(_ context.Context, progress float64, message string) error {
-		b, err := appendProgress(nil, token, progress, message)
+		room := scratch.Get().(*[]byte)
+		defer scratch.Put(room)
+		b, err := appendProgress((*room)[:0], token, progress, message)
 		if err != nil {
 			return err
 		}
+		keep(room, b)
 		return c.report(b)
 	}
 }
 
-// report writes a message at once, or has a goroutine do so that may wait for the client, in order.
+// scratch has room for messages that are gone when they are written: 10,000 waits that report would have 0.5 MB of garbage a
+// second otherwise.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+// keep keeps what room has grown to, unless that is much.
+func keep(room *[]byte, b []byte) {
+	if cap(b) <= 4<<10 {
+		*room = b[:0]
+	}
+}
+
+// report writes a message at once, or has a goroutine do so that may wait for the client, in order. It does not hold on to b.
 func (c *caller) report(b []byte) error {
 	c.behind.Lock()
 	defer c.behind.Unlock()
@@ -94,7 +111,7 @@ func (c *caller) report(b []byte) error {
 	case len(c.reports) == notesAhead:
 		return errLate
 	}
-	c.reports = append(c.reports, b)
+	c.reports = append(c.reports, bytes.Clone(b))
 	if len(c.reports) == 1 {
 		c.pump.Go(c.catchUp)
 	}
@@ -132,19 +149,26 @@ func (c *caller) catchUp() {
 
 // appendProgress appends a notification of progress.
 func appendProgress(b []byte, token json.RawMessage, progress float64, message string) ([]byte, error) {
-	text, err := json.Marshal(message)
-	if err != nil {
-		return b, err
-	}
 	if math.IsNaN(progress) || math.IsInf(progress, 0) {
 		return b, errors.New("progress must be a number")
 	}
 	b = append(b, `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":`...)
 	b = append(append(b, token...), `,"progress":`...)
 	b = strconv.AppendFloat(b, progress, 'f', -1, 64)
-	b = append(append(b, `,"message":`...), text...)
-	return append(b, "}}"...), nil
+	b = append(b, `,"message":`...)
+	if strings.ContainsFunc(message, escaped) {
+		text, err := json.Marshal(message)
+		if err != nil {
+			return b, err
+		}
+		return append(append(b, text...), "}}"...), nil
+	}
+	b = append(append(b, '"'), message...)
+	return append(b, `"}}`...), nil
 }
+
+// escaped says that r may not stand in JSON as it is. Few texts have such.
+func escaped(r rune) bool { return r < ' ' || r >= utf8.RuneSelf || r == '"' || r == '\\' }
 
 // NotificationChannel takes what mcp-go has to say. Most requests never ask for it.
 func (c *caller) NotificationChannel() chan<- mcp.JSONRPCNotification {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -151,4 +152,19 @@ func TestReportsDoNotWaitForTheClient(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestReportsAreJSONWhateverTheySay(t *testing.T) {
+	for _, said := range []string{"", "waiting in #general for 15s", `a "quote" and a \`, "<b>&", "zwölf", "\x00\n", "\xff"} {
+		b, err := appendProgress(nil, json.RawMessage("7"), 1.5, said)
+		var got struct {
+			Params struct {
+				ProgressToken, Progress float64
+				Message                 string
+			}
+		}
+		if jerr := json.Unmarshal(b, &got); err != nil || jerr != nil || got.Params.Message != strings.ToValidUTF8(said, "\ufffd") || got.Params.Progress != 1.5 || got.Params.ProgressToken != 7 {
+			t.Errorf("%q became %s: %v, %v", said, b, err, jerr)
+		}
+	}
 }

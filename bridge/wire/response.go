@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"net/http"
@@ -88,7 +89,10 @@ func (s *response) try(message []byte) bool {
 		s.mu.Unlock()
 		return false
 	}
-	b := chunkOf(eventOf("message", message))
+	room := scratch.Get().(*[]byte)
+	defer scratch.Put(room)
+	b := appendChunk((*room)[:0], "message", message)
+	keep(room, b)
 	n, err := socket.Write(s.raw, b)
 	switch s.err = err; {
 	case err != nil:
@@ -97,9 +101,10 @@ func (s *response) try(message []byte) bool {
 		s.mu.Unlock()
 		return false
 	case n < len(b): // a chunk that was begun must be ended, so mu goes with the rest of it
+		left := bytes.Clone(b[n:])
 		go func() {
 			defer s.mu.Unlock()
-			s.rest(b[n:])
+			s.rest(left)
 		}()
 		return true
 	default:
@@ -109,8 +114,14 @@ func (s *response) try(message []byte) bool {
 	return true
 }
 
+// eventBytes is how much longer an event is than its name and data.
+const eventBytes = len("event: \ndata: \n\n")
+
 func eventOf(name string, data []byte) []byte {
-	b := make([]byte, 0, len(name)+len(data)+20)
+	return appendEvent(make([]byte, 0, eventBytes+len(name)+len(data)), name, data)
+}
+
+func appendEvent(b []byte, name string, data []byte) []byte {
 	b = append(append(b, "event: "...), name...)
 	b = append(append(b, "\ndata: "...), data...)
 	return append(b, "\n\n"...)
@@ -202,12 +213,11 @@ func (s *response) put(b []byte) error {
 	return nil
 }
 
-// chunkOf makes b what net/http writes when it flushes b. It has nothing of its own to write then, until the next Write: what
-// comes in between may go past it.
-func chunkOf(b []byte) []byte {
-	chunk := make([]byte, 0, len(b)+12)
-	chunk = append(strconv.AppendInt(chunk, int64(len(b)), 16), "\r\n"...)
-	return append(append(chunk, b...), "\r\n"...)
+// appendChunk appends what net/http writes when it flushes an event. It has nothing of its own to write then, until the next
+// Write: what comes in between may go past it.
+func appendChunk(b []byte, name string, data []byte) []byte {
+	b = append(strconv.AppendInt(b, int64(eventBytes+len(name)+len(data)), 16), "\r\n"...)
+	return append(appendEvent(b, name, data), "\r\n"...)
 }
 
 // rest writes what the socket did not take at once. Its caller holds mu.

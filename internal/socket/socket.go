@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"sync"
 	"syscall"
 )
 
@@ -29,12 +30,28 @@ type Attempt struct {
 	Err error  // why no more can be; a full socket is no error
 }
 
+// bound is an Attempt with its Write.
+type bound struct {
+	Attempt
+	write func(fd uintptr) bool
+}
+
+// attempts keeps them for the next Write: thousands of waits report every 15 s, and what is no garbage needs no collecting.
+var attempts = sync.Pool{New: func() any {
+	b := new(bound)
+	b.write = b.Write
+	return b
+}}
+
 // Write writes as much of b as the socket takes at once.
 func Write(raw syscall.RawConn, b []byte) (n int, err error) {
-	a := Attempt{B: b}
-	if err = raw.Write(a.Write); err == nil {
+	a := attempts.Get().(*bound)
+	defer attempts.Put(a)
+	a.Attempt = Attempt{B: b}
+	if err = raw.Write(a.write); err == nil {
 		err = a.Err
 	}
+	a.B = nil
 	return a.N, err
 }
 
