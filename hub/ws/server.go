@@ -19,7 +19,7 @@ import (
 // Every beatEvery a connection is pinged, and ended if nothing came since the ping before.
 const (
 	beatEvery = 25 * time.Second
-	slots     = 25 // of the wheel: connections are spread over them, so that their pings are too
+	slots     = 50 // of the wheel: connections are spread over them, so that their pings are too
 )
 
 // Options are what a Server is made of.
