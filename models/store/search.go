@@ -67,8 +67,8 @@ func (s *Store) Search(ctx context.Context, q models.Search) ([]models.Message, 
 // among are the messages with after < id <= top that a search may find, those of its channels and its sender, the
 // newest first. What they are asked for is wrapped, so that the database cannot guess how many that are, by statistics
 // that may be older than the messages: it takes it that one of three is, and always walks back through the ids, which
-// ends at after. Else PostgreSQL went by the index of channels, or read the whole table when it knew nothing of it:
-// 18 ms and 1 s instead of 7.
+// ends at after. Else PostgreSQL went by the index of channels, or read the whole table when it had no statistics:
+// 18 ms, and 41 with 300,000 messages, instead of 7.
 func (s *Store) among(ctx context.Context, q models.Search, after, top int64, also ...clause.Expression) *gorm.DB {
 	var asked []clause.Expression
 	if q.Channel != "" {
@@ -88,7 +88,7 @@ func (s *Store) among(ctx context.Context, q models.Search, after, top int64, al
 }
 
 // A search in some channels only asks for the newest messages of all that have the words, and keeps what is in these
-// channels. Where that is not enough it asks for each channel, the latest active first, a millisecond each.
+// channels: 9 ms for a rare word. Where that is not enough it asks for each channel, the latest active first: 120 ms.
 const (
 	mostLooked   = 1000
 	mostSearched = 200
@@ -123,7 +123,7 @@ func (s *Store) newestInside(ctx context.Context, q models.Search, words []strin
 	if err != nil {
 		return nil, false, err
 	}
-	var newest []models.Message
+	var newest []models.Message // their ids and channels alone
 	if err := tx.Select("id", "channel").Order("id DESC").Find(&newest).Error; err != nil {
 		return nil, false, err
 	}
