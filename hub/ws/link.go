@@ -8,8 +8,8 @@ import (
 
 // link is the face of a conn that the WebSocket library sees. The library reads through it, but writes no data frames,
 // only pongs and close frames, each with one Write; they are queued like all else. Answers to our pings, of which the
-// library knows nothing, it does not see where they come alone: it would take 5 us over each, which is a third of all that an
-// idle connection costs.
+// library knows nothing, it does not see where they come alone: it would take 5 us over each, which is a quarter of all that
+// an idle connection costs.
 type link conn
 
 func (l *link) Read(p []byte) (int, error) {
