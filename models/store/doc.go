@@ -5,6 +5,7 @@
 // to the commit: a reader that asks for id > after never skips a message. Nothing is counted by
 // scanning. A page costs what it returns, however long the history is.
 //
-// One goroutine per process writes messages; it takes whatever appends wait and commits them
-// together, then reports them to OnCommit in commit order, then answers their callers.
+// One goroutine per process writes messages. It takes whatever appends wait, under load also those
+// that are about to come (package gather), and commits them together, then reports them to OnCommit
+// in commit order, then answers their callers.
 package store
