@@ -39,7 +39,7 @@ type pending struct {
 
 // Append stores a message and returns once it is on disk. After ctx has ended an append that waits
 // for its turn is given up; one whose turn has come is answered truthfully.
-func (s *Store) Append(ctx context.Context, a Append) (models.Receipt, error) {
+func (s *Store) Append(ctx context.Context, a Append) (receipt models.Receipt, err error) {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -50,14 +50,14 @@ func (s *Store) Append(ctx context.Context, a Append) (models.Receipt, error) {
 	defer s.appends.Done()
 
 	p := s.pendings.Get().(*pending)
-	defer s.pendings.Put(p)
 	p.Append, p.since = a, meter.Now()
-	if err := s.queue.Put(ctx, p); err != nil {
-		return models.Receipt{}, err
+	err = s.queue.Put(ctx, p)
+	if err == nil {
+		<-p.done
+		receipt, err = p.receipt, p.err
 	}
-	<-p.done
-	receipt, err := p.receipt, p.err
 	*p = pending{done: p.done}
+	s.pendings.Put(p)
 	return receipt, err
 }
 
