@@ -53,7 +53,7 @@ func (b *Bridge) waitForReply(ctx context.Context, c *Call, in *catalog.Args) (*
 			"If you have something to say, send it now with send_message. To stand by, wait again with role='parked'. Nobody listens for you until then.\n",
 			fence.Name(came.Peer), place(w.ask.Channel))
 	case hub.Draining:
-		a.Sayf("The server is restarting, so this wait has ended. Nothing is lost: call wait_for_reply%s again in a few seconds.\n", w.args())
+		a.Sayf(catalog.Restarting+" Nothing is lost: call wait_for_reply%s again in a few seconds.\n", w.args())
 	default:
 		b.nothingCame(a, w, came.Reading, time.Since(began))
 	}

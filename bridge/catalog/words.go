@@ -67,3 +67,6 @@ const protocol = `# Working together over Crosstalk
 - Silence is not absence: the other side may be busy. list_instances shows who is online.
 - Messages are kept. After a lost answer or a restart check_messages shows again what you were not known to have read.
 `
+
+// Restarting is how an answer begins that a wait gets when the hub goes. Who bridges waits looks for it.
+const Restarting = "The server is restarting, so this wait has ended."

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"crosstalk/bridge/catalog"
 	"crosstalk/bridge/fence"
 	"crosstalk/models"
 )
@@ -30,6 +31,7 @@ const (
 var (
 	errNoAnswer = errors.New("the hub ended its answer early")
 	errDeleted  = errors.New("the hub does not know the session")
+	errRestarts = errors.New("the hub restarts")
 )
 
 // refusal is an answer of the hub that asking again will not change.
@@ -51,8 +53,12 @@ func (r *relay) call(ctx context.Context, m *message, line []byte) {
 			return
 		}
 	}
+	var restarts bool
 	deliver := func(answer *message, raw []byte) bool {
 		mine := answer.Method == "" && string(answer.ID) == string(m.ID)
+		if restarts = mine && c.wait != "" && isRestarting(answer); restarts {
+			return true
+		}
 		if mine && r.live != nil {
 			raw = r.live.amend(ctx, m, tool, answer, raw)
 		}
@@ -60,7 +66,11 @@ func (r *relay) call(ctx context.Context, m *message, line []byte) {
 		return mine
 	}
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
+		restarts = false
 		err := r.post(ctx, c.line(), deliver)
+		if restarts {
+			err = errRestarts
+		}
 		if err == nil || ctx.Err() != nil {
 			return
 		}
@@ -82,6 +92,14 @@ func (r *relay) call(ctx context.Context, m *message, line []byte) {
 			return
 		}
 	}
+}
+
+// isRestarting says that a wait was answered because the hub goes. What is from others never stands at the begin of an answer.
+func isRestarting(answer *message) bool {
+	var result struct {
+		Content []struct{ Text string }
+	}
+	return json.Unmarshal(answer.Result, &result) == nil && len(result.Content) > 0 && strings.HasPrefix(result.Content[0].Text, catalog.Restarting)
 }
 
 // unreachable tells a model what it can do about it.

@@ -20,6 +20,7 @@ import (
 
 	"crosstalk/auth"
 	"crosstalk/bridge"
+	"crosstalk/bridge/catalog"
 	"crosstalk/bridge/wire"
 	"crosstalk/hub"
 	"crosstalk/models"
@@ -37,6 +38,7 @@ type remote struct {
 	lose atomic.Int32 // answers to drop, after the hub has done what was asked
 	hub  *hub.Hub
 	stop func()
+	calm atomic.Bool // stop lets what was asked be answered
 
 	session atomic.Value // the last that a request named
 }
@@ -89,6 +91,9 @@ func (r *remote) start() {
 	r.stop = func() {
 		h.Drain()
 		close(leave)
+		if r.calm.Load() {
+			_ = srv.Shutdown(ctx)
+		}
 		_ = srv.Close()
 		cancel()
 		<-ran
@@ -245,19 +250,32 @@ func TestALostAnswerStoresOnce(t *testing.T) {
 }
 
 func TestAWaitGoesOnAfterTheHubRestarted(t *testing.T) {
+	for name, calm := range map[string]bool{"answering to the end": true, "at once": false} {
+		t.Run(name, func(t *testing.T) {
+			r := startRemote(t, "")
+			r.calm.Store(calm)
+			c := startClient(t, r, "", 20*time.Second)
+			c.hello()
+			c.tool("register", `{"instance_id":"me"}`)
+			wait := c.ask("tools/call", `{"name":"wait_for_reply","arguments":{"instance_id":"me","channel":"x"},"_meta":{"progressToken":"p"}}`)
+			if m := <-c.out; m["method"] != "notifications/progress" {
+				t.Errorf("got %v", m)
+			}
+			r.hub = nil
+			r.stop()
+			r.start()
+			r.say("while you were away")
+			contains(t, text(c.answer(wait)), "while you were away")
+		})
+	}
+}
+
+func TestAMessageAboutARestartIsPassedOn(t *testing.T) {
 	r := startRemote(t, "")
 	c := startClient(t, r, "", 20*time.Second)
 	c.hello()
-	c.tool("register", `{"instance_id":"me"}`)
-	wait := c.ask("tools/call", `{"name":"wait_for_reply","arguments":{"instance_id":"me","channel":"x"},"_meta":{"progressToken":"p"}}`)
-	if m := <-c.out; m["method"] != "notifications/progress" {
-		t.Errorf("got %v", m)
-	}
-	r.hub = nil
-	r.stop()
-	r.start()
-	r.say("while you were away")
-	contains(t, text(c.answer(wait)), "while you were away")
+	r.say(catalog.Restarting)
+	contains(t, c.tool("wait_for_reply", `{"instance_id":"me","channel":"x","after_id":0}`), catalog.Restarting)
 }
 
 func TestADeletedSessionBeginsAgain(t *testing.T) {
