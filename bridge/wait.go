@@ -15,7 +15,7 @@ import (
 const (
 	silence  = 50 * time.Second // what clients and proxies allow a call that shows no sign of life
 	progress = 15 * time.Second
-	stride   = 500 * time.Millisecond // between moments at which waits report, so that the process wakes up for many of them at once
+	stride   = time.Second // between moments at which waits report, so that the process wakes up for many of them at once
 )
 
 // waiting is what one wait was asked to do.

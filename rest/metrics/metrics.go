@@ -30,9 +30,9 @@ type Options struct {
 // Doors count what goes through each.
 type Doors struct{ REST, Stream, WS, MCP, SSE meter.Door }
 
-// sampleEvery is how often the database is looked at, and lookTime bounds that. It takes 0.1 ms.
+// sampleEvery is how often the database is looked at, and lookTime bounds that. It takes 0.1 ms, and 7 with 10,000 instances online.
 const (
-	sampleEvery = 10 * time.Second
+	sampleEvery = 30 * time.Second
 	lookTime    = 5 * time.Second
 )
 
