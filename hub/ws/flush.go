@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"slices"
-	"sync"
 	"time"
 
 	"crosstalk/hub"
@@ -25,49 +24,6 @@ const (
 	running              // a worker's or drain's
 	again                // likewise, and there may be more than was seen
 )
-
-// runQueue holds the conns that wait for a worker, linked through behindMe.
-type runQueue struct {
-	mu sync.Mutex
-	// Guarded by mu.
-	ready       sync.Cond // there is a conn, or the queue is closed
-	front, back *conn
-	closed      bool
-}
-
-func (q *runQueue) push(c *conn) {
-	q.mu.Lock()
-	if q.front == nil {
-		q.front = c
-	} else {
-		q.back.behindMe = c
-	}
-	q.back = c
-	q.mu.Unlock()
-	q.ready.Signal()
-}
-
-// pop waits for a conn; nil when the queue was closed.
-func (q *runQueue) pop() *conn {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for q.front == nil && !q.closed {
-		q.ready.Wait()
-	}
-	if q.closed {
-		return nil
-	}
-	c := q.front
-	q.front, c.behindMe = c.behindMe, nil
-	return c
-}
-
-func (q *runQueue) close() {
-	q.mu.Lock()
-	q.closed = true
-	q.mu.Unlock()
-	q.ready.Broadcast()
-}
 
 // wake makes sure that somebody looks after the call at what there is to write. It never blocks, and costs one look
 // at turn when the conn is queued already.

@@ -25,34 +25,6 @@ func (h *house) only() *conn {
 	return conns[0]
 }
 
-func TestRunQueueIsFirstInFirstOut(t *testing.T) {
-	var q runQueue
-	q.ready.L = &q.mu
-	conns := make([]*conn, 5)
-	for i := range conns {
-		conns[i] = new(conn)
-	}
-	for round := range 3 {
-		for _, c := range conns[:3] {
-			q.push(c)
-		}
-		if q.pop() != conns[0] {
-			t.Fatal("not the first")
-		}
-		q.push(conns[3])
-		for i := 1; i <= 3; i++ {
-			if q.pop() != conns[i] {
-				t.Fatalf("round %d: not number %d", round, i)
-			}
-		}
-	}
-	q.push(conns[0])
-	q.close()
-	if q.pop() != nil {
-		t.Error("a closed queue gives nothing")
-	}
-}
-
 func TestNoWakeUpIsLost(t *testing.T) {
 	h := newHouse(t, auth.Config{})
 	p := h.connect("/ws")
